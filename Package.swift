@@ -1,0 +1,206 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// The house: Commands -> Product -> (Reach, OpenClaw, Platform). A room is a target, so the compiler keeps the
+// rules; ARCHITECTURE.md draws the picture.
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+// MARK: - Libraries, by the name the code imports
+
+func library(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
+
+let nioCore = library("NIOCore", "swift-nio")
+let nioPosix = library("NIOPosix", "swift-nio")
+let nioHTTP1 = library("NIOHTTP1", "swift-nio")
+let nioTLS = library("NIOTLS", "swift-nio")
+let nioWebSocket = library("NIOWebSocket", "swift-nio")
+let nioEmbedded = library("NIOEmbedded", "swift-nio")
+let nioConcurrency = library("NIOConcurrencyHelpers", "swift-nio")
+let nioFoundation = library("NIOFoundationCompat", "swift-nio")
+let nioSSL = library("NIOSSL", "swift-nio-ssl")
+let nioHTTP2 = library("NIOHTTP2", "swift-nio-http2")
+let nioHPACK = library("NIOHPACK", "swift-nio-http2")
+let nioHTTPTypes = library("NIOHTTPTypes", "swift-nio-extras")
+let nioHTTPTypesHTTP1 = library("NIOHTTPTypesHTTP1", "swift-nio-extras")
+let httpTypes = library("HTTPTypes", "swift-http-types")
+let x509 = library("X509", "swift-certificates")
+let asn1 = library("SwiftASN1", "swift-asn1")
+let crypto = library("Crypto", "swift-crypto")
+let cryptoExtras = library("CryptoExtras", "swift-crypto")
+let hummingbird = library("Hummingbird", "hummingbird")
+let hummingbirdCore = library("HummingbirdCore", "hummingbird")
+let hummingbirdTesting = library("HummingbirdTesting", "hummingbird")
+let mustache = library("Mustache", "swift-mustache")
+let logging = library("Logging", "swift-log")
+let metrics = library("Metrics", "swift-metrics")
+let coreMetrics = library("CoreMetrics", "swift-metrics")
+let httpClient = library("AsyncHTTPClient", "async-http-client")
+let lifecycle = library("ServiceLifecycle", "swift-service-lifecycle")
+let grdb = library("GRDB", "GRDB.swift")
+let arguments = library("ArgumentParser", "swift-argument-parser")
+let subprocess = library("Subprocess", "swift-subprocess")
+let systemPackage = library("SystemPackage", "swift-system")
+let asyncAlgorithms = library("AsyncAlgorithms", "swift-async-algorithms")
+
+// MARK: - Rooms
+
+func present(_ targets: [Target]) -> [Target] {
+  let only = (ProcessInfo.processInfo.environment["AW_ROOMS"] ?? "").split(separator: ",").map(String.init)
+  return targets.filter { t in
+    if t.path?.contains("Tests/") == true, !only.isEmpty, t.name != "TestSupport", !only.contains(t.name) { return false }
+    let dir = Context.packageDirectory + "/" + (t.path ?? "")
+    let files = FileManager.default.enumerator(atPath: dir)?.compactMap { $0 as? String } ?? []
+    return files.contains { $0.hasSuffix(".swift") } || t.type == .system
+  }
+}
+
+func room(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: "Sources/\(path)", resources: resources, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(path)", resources: resources, swiftSettings: strict)
+}
+
+let platform: [Target] = [
+  room("Basics", "Platform/Basics", [crypto, logging]),
+  .systemLibrary(
+    name: "CPostgres", path: "Sources/Platform/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+  room("Store", "Platform/Store", ["Basics", "CPostgres", grdb, logging]),
+  room("Vault", "Platform/Vault", ["Basics", crypto]),
+  room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
+  room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
+  room("Work", "Platform/Work", ["Basics", "Store", "Evidence", "Access", logging, lifecycle]),
+  room(
+    "Web", "Platform/Web",
+    [
+      "Basics", "Store", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging, metrics,
+      coreMetrics, nioCore, httpTypes, lifecycle, asyncAlgorithms,
+    ], resources: [.copy("Assets")]),
+]
+
+let openClaw: [Target] = [
+  room(
+    "OpenClaw", "OpenClaw",
+    ["Basics", crypto, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency, nioFoundation])
+]
+
+let reach: [Target] = [
+  room(
+    "Link", "Reach/Link",
+    ["Basics", crypto, x509, asn1, logging, nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, nioFoundation]),
+  room(
+    "Gateway", "Reach/Gateway",
+    [
+      "Basics", "Link", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK,
+      nioConcurrency,
+    ]),
+  room(
+    "Connector", "Reach/Connector",
+    [
+      "Basics", "Link", "OpenClaw", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL, nioTLS,
+      nioHTTP1, nioHTTP2, nioHPACK, nioConcurrency, nioFoundation, httpClient, subprocess, systemPackage,
+    ]),
+]
+
+let product: [Target] = [
+  room(
+    "Fleet", "Product/Fleet",
+    [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto, logging,
+      lifecycle, hummingbird, nioCore, httpTypes,
+    ]),
+  room("Watchdog", "Product/Watchdog", ["Basics", "Store", "Evidence", "Fleet", logging, lifecycle]),
+]
+
+let synthetic: [Target] = [
+  room(
+    "Synthetic", "Synthetic",
+    [
+      "Basics", crypto, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency, nioFoundation, httpClient,
+      lifecycle,
+    ])
+]
+
+let commands: [Target] = [
+  .executableTarget(
+    name: "aw",
+    dependencies: [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", "Connector",
+      "Fleet", "Watchdog", arguments, logging, lifecycle, httpClient, nioCore, nioPosix, hummingbird, subprocess,
+      systemPackage,
+    ],
+    path: "Sources/Commands/aw", swiftSettings: strict),
+  .executableTarget(
+    name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],
+    path: "Sources/Commands/aw-synthetic", swiftSettings: strict),
+]
+
+let roomTests: [Target] = [
+  tests("BasicsTests", "Platform/BasicsTests", ["Basics"]),
+  tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
+  tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
+  tests("EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto]),
+  tests("AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"]),
+  tests("WorkTests", "Platform/WorkTests", ["Work", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"]),
+  tests(
+    "WebTests", "Platform/WebTests",
+    ["Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting, httpTypes]),
+  tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, crypto]),
+  tests(
+    "ReachTests", "ReachTests",
+    ["Link", "Gateway", "Connector", "OpenClaw", "Basics", "TestSupport", nioCore, nioPosix, nioSSL, x509, crypto]),
+  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport"]),
+  tests(
+    "FleetTests", "Product/FleetTests",
+    ["Fleet", "Watchdog", "Work", "Access", "Evidence", "Store", "Vault", "Link", "OpenClaw", "Basics", "TestSupport"]),
+  tests(
+    "ConformanceTests", "Conformance",
+    ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto],
+    resources: [.copy("Frames")]),
+  tests("ScenarioTests", "Scenarios", ["Basics", "TestSupport", httpClient, subprocess, systemPackage]),
+  tests("HouseTests", "HouseTests", ["Basics"]),
+  .target(
+    name: "TestSupport", dependencies: ["Basics", "Store", "Vault", "Evidence", "Access", logging],
+    path: "Tests/TestSupport", swiftSettings: strict),
+]
+
+let package = Package(
+  name: "aw",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "aw", targets: ["aw"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+    .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+    .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+  ],
+  targets: present(platform + openClaw + reach + product + synthetic + commands + roomTests),
+  swiftLanguageModes: [.v6]
+)

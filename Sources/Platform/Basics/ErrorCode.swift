@@ -1,0 +1,117 @@
+/// A stable code for a failure, with the one mapping to HTTP status and CLI exit code.
+///
+/// Every code is listed in `ErrorCode.all` and explained in `docs/errors.md`; a test compares the two.
+public struct ErrorCode: Hashable, Sendable {
+  /// `room.what-failed`, never changed once released.
+  public let id: String
+  /// The status of the API's problem document.
+  public let httpStatus: Int
+  /// The CLI's exit code: 1 failed, 2 usage, 4 refused by policy.
+  public let exitCode: Int32
+
+  private init(_ id: String, http: Int, exit: Int32 = 1) {
+    self.id = id
+    self.httpStatus = http
+    self.exitCode = exit
+  }
+
+  public static func == (left: ErrorCode, right: ErrorCode) -> Bool { left.id == right.id }
+  public func hash(into hasher: inout Hasher) { hasher.combine(id) }
+}
+
+extension ErrorCode {
+  // Anywhere
+  public static let internalFailure = ErrorCode("internal.failure", http: 500)
+  public static let usage = ErrorCode("request.invalid", http: 400, exit: 2)
+  public static let notFound = ErrorCode("request.not-found", http: 404)
+  public static let conflict = ErrorCode("request.conflict", http: 409)
+  public static let tooLarge = ErrorCode("request.too-large", http: 413)
+  public static let slugInvalid = ErrorCode("slug.invalid", http: 400, exit: 2)
+  public static let slugTaken = ErrorCode("slug.taken", http: 409)
+  public static let confirmationMissing = ErrorCode("request.confirmation-missing", http: 400, exit: 2)
+  public static let idempotencyMismatch = ErrorCode("request.idempotency-mismatch", http: 422)
+
+  // Access
+  public static let unauthenticated = ErrorCode("access.unauthenticated", http: 401, exit: 4)
+  public static let forbidden = ErrorCode("access.forbidden", http: 403, exit: 4)
+  public static let csrf = ErrorCode("access.csrf", http: 403, exit: 4)
+  public static let rateLimited = ErrorCode("access.rate-limited", http: 429)
+  public static let linkInvalid = ErrorCode("access.link-invalid", http: 410)
+  public static let passwordWeak = ErrorCode("access.password-weak", http: 400, exit: 2)
+
+  // Guardrails
+  public static let orgNotSynthetic = ErrorCode("guardrail.org-not-synthetic", http: 403, exit: 4)
+
+  // Store, vault, evidence
+  public static let storeLocked = ErrorCode("store.locked", http: 503)
+  public static let storeFull = ErrorCode("store.full", http: 507)
+  public static let storeFailed = ErrorCode("store.failed", http: 500)
+  public static let storeNewer = ErrorCode("store.newer", http: 500)
+  public static let vaultUnreadable = ErrorCode("vault.unreadable", http: 500)
+  public static let vaultMissing = ErrorCode("vault.missing-secret", http: 500)
+  public static let evidenceBroken = ErrorCode("evidence.broken", http: 500)
+  public static let evidenceUnwritable = ErrorCode("evidence.unwritable", http: 503)
+
+  // CLI context
+  public static let contextMissing = ErrorCode("context.missing", http: 400, exit: 2)
+  public static let contextCorrupt = ErrorCode("context.corrupt", http: 400, exit: 2)
+  public static let controlPlaneUnreachable = ErrorCode("context.unreachable", http: 503)
+
+  // Link and hosts
+  public static let hostUnknown = ErrorCode("host.unknown", http: 404)
+  public static let hostOffline = ErrorCode("host.offline", http: 503)
+  public static let hostDraining = ErrorCode("host.draining", http: 409)
+  public static let hostInUse = ErrorCode("host.in-use", http: 409)
+  public static let enrolmentInvalid = ErrorCode("enrolment.invalid", http: 403, exit: 4)
+  public static let enrolmentExpired = ErrorCode("enrolment.expired", http: 403, exit: 4)
+  public static let enrolmentUsed = ErrorCode("enrolment.used", http: 403, exit: 4)
+  public static let linkForeignAuthority = ErrorCode("link.foreign-authority", http: 502)
+  public static let linkClockSkew = ErrorCode("link.clock-skew", http: 502)
+  public static let linkRefused = ErrorCode("link.refused", http: 502)
+  public static let linkLost = ErrorCode("link.lost", http: 502)
+  public static let targetRefused = ErrorCode("link.target-refused", http: 502)
+
+  // Orgs, Instances and operations
+  public static let orgUnknown = ErrorCode("org.unknown", http: 404)
+  public static let instanceUnknown = ErrorCode("instance.unknown", http: 404)
+  public static let operationUnknown = ErrorCode("operation.unknown", http: 404)
+  public static let operationRunning = ErrorCode("operation.running", http: 409)
+  public static let operationDeadline = ErrorCode("operation.deadline", http: 504)
+
+  // Runtimes
+  public static let runtimeUnavailable = ErrorCode("runtime.unavailable", http: 503)
+  public static let runtimeProgramMissing = ErrorCode("runtime.program-missing", http: 503)
+  public static let runtimeImageMissing = ErrorCode("runtime.image-missing", http: 409)
+  public static let runtimePortTaken = ErrorCode("runtime.port-taken", http: 409)
+  public static let runtimeDiskFull = ErrorCode("runtime.disk-full", http: 507)
+  public static let runtimeFailed = ErrorCode("runtime.failed", http: 502)
+  public static let runtimeExited = ErrorCode("runtime.exited", http: 502)
+  public static let runtimeConfigRefused = ErrorCode("runtime.exit-78", http: 502)
+
+  // OpenClaw
+  public static let gatewayUnreachable = ErrorCode("openclaw.unreachable", http: 502)
+  public static let gatewayNotReady = ErrorCode("openclaw.not-ready", http: 502)
+  public static let gatewayRefused = ErrorCode("openclaw.refused", http: 502)
+  public static let gatewayPairingRequired = ErrorCode("openclaw.pairing-required", http: 502)
+  public static let gatewayProtocol = ErrorCode("openclaw.protocol", http: 502)
+  public static let gatewayTimeout = ErrorCode("openclaw.timeout", http: 504)
+  public static let modelTurnFailed = ErrorCode("openclaw.model-turn-failed", http: 502)
+  public static let versionUnsupported = ErrorCode("openclaw.version-unsupported", http: 409)
+
+  public static let all: [ErrorCode] = [
+    internalFailure, usage, notFound, conflict, tooLarge, slugInvalid, slugTaken, confirmationMissing,
+    idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
+    storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
+    contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
+    enrolmentInvalid, enrolmentExpired, enrolmentUsed, linkForeignAuthority, linkClockSkew, linkRefused, linkLost,
+    targetRefused, orgUnknown, instanceUnknown, operationUnknown, operationRunning, operationDeadline,
+    runtimeUnavailable, runtimeProgramMissing, runtimeImageMissing, runtimePortTaken, runtimeDiskFull, runtimeFailed,
+    runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
+    gatewayProtocol, gatewayTimeout, modelTurnFailed, versionUnsupported,
+  ]
+
+  private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })
+
+  /// The code with this id, as read from a problem document or a link message; unknown ids keep their text.
+  public static func named(_ id: String) -> ErrorCode { byID[id] ?? ErrorCode(id, http: 500) }
+}

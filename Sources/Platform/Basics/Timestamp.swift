@@ -1,0 +1,75 @@
+import Foundation
+import Synchronization
+
+/// A point in UTC, millisecond precision, written as RFC 3339 (`2026-11-24T05:14:33.120Z`).
+public struct Timestamp: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let millisecondsSince1970: Int64
+
+  public init(millisecondsSince1970: Int64) { self.millisecondsSince1970 = millisecondsSince1970 }
+
+  public init(_ date: Date) {
+    self.init(millisecondsSince1970: Int64((date.timeIntervalSince1970 * 1_000).rounded()))
+  }
+
+  /// Reads RFC 3339 with or without a fraction; nil for anything else.
+  public init?(_ text: String) {
+    let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
+    guard let date = try? style.parse(text) else { return nil }
+    self.init(date)
+  }
+
+  public var date: Date { Date(timeIntervalSince1970: Double(millisecondsSince1970) / 1_000) }
+
+  public var description: String {
+    date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+  }
+
+  public func advanced(by duration: Duration) -> Timestamp {
+    Timestamp(millisecondsSince1970: millisecondsSince1970 + duration.milliseconds)
+  }
+
+  /// The time from `earlier` to this point; negative when `earlier` is later.
+  public func since(_ earlier: Timestamp) -> Duration {
+    .milliseconds(millisecondsSince1970 - earlier.millisecondsSince1970)
+  }
+
+  public static func < (left: Timestamp, right: Timestamp) -> Bool {
+    left.millisecondsSince1970 < right.millisecondsSince1970
+  }
+}
+
+extension Timestamp: Codable {
+  public init(from decoder: any Decoder) throws {
+    let text = try decoder.singleValueContainer().decode(String.self)
+    guard let timestamp = Timestamp(text) else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "not an RFC 3339 timestamp: \(text)"))
+    }
+    self = timestamp
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
+extension Duration {
+  /// Whole milliseconds, rounded towards zero.
+  public var milliseconds: Int64 {
+    components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
+  }
+
+  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}
+
+/// Tells the time of day. Injected, so that decisions and tests can choose it.
+public struct WallClock: Sendable {
+  private let read: @Sendable () -> Timestamp
+
+  public init(_ read: @escaping @Sendable () -> Timestamp) { self.read = read }
+
+  public var now: Timestamp { read() }
+
+  public static let system = WallClock { Timestamp(Date()) }
+}

@@ -1,0 +1,206 @@
+import Basics
+import Foundation
+import Link
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import ServiceLifecycle
+import SwiftASN1
+import X509
+
+/// The AW process on a Host: keeps a link to the AW Gateway for as long as it runs. It never gives up and never exits
+/// because of the network.
+public final class Connector: Service {
+  public struct Configuration: Sendable {
+    /// Where the Host's identity and its Instances are kept.
+    public var directory: String
+    public var program: String
+    public var liveness: Liveness.Policy
+
+    public init(directory: String, program: String, liveness: Liveness.Policy = .init()) {
+      self.directory = directory
+      self.program = program
+      self.liveness = liveness
+    }
+  }
+
+  private enum Ending: Sendable {
+    case broken(String)
+    case silent(Duration)
+    case drained(spread: Duration)
+    case refused(Refused)
+    case stopped
+  }
+
+  private let configuration: Configuration
+  private let runtimes: Runtimes
+  private let clock: WallClock
+  private let logger: Logger
+  private let boot = Base64URL.encode([UInt8].random(count: 12))
+  private let state: NIOLockedValueBox<HostState>
+  private let previousLoss = NIOLockedValueBox<String?>(nil)
+
+  /// - Throws: `enrolmentInvalid` when the directory holds no readable identity.
+  public init(
+    configuration: Configuration, runtimes: Runtimes, clock: WallClock = .system, logger: Logger
+  ) throws {
+    self.configuration = configuration
+    self.runtimes = runtimes
+    self.clock = clock
+    self.logger = logger
+    state = NIOLockedValueBox(try HostState.load(from: configuration.directory))
+  }
+
+  public func run() async throws {
+    await cancelWhenGracefulShutdown { await self.keepLinked() }
+  }
+
+  private func keepLinked() async {
+    var reconnect = Reconnect()
+    var epochKnown: Int64?
+    while !Task.isCancelled {
+      let started = ContinuousClock.now
+      let (ending, registered) = await dialAndServe(epochKnown: epochKnown)
+      epochKnown = nil
+      let lived = registered ? ContinuousClock.now - started : .zero
+      var reason = Reconnect.Reason.failure
+      switch ending {
+      case .stopped: return
+      case .broken(let what): note("broken: \(what)", .notice)
+      case .silent(let silence): note("silent for \(silence.milliseconds) ms", .notice)
+      case .drained(let spread):
+        note("drained by the AW Gateway", .info)
+        reason = .drained(spread: spread)
+      case .refused(let refused):
+        note("refused: \(refused.message) \(refused.next) [\(refused.code)]", .error)
+        epochKnown = refused.epochKnown
+        reason = refused.epochKnown != nil ? .corrected : (refused.retry ? .failure : .refused)
+      }
+      let delay = reconnect.delay(after: reason, lived: lived, random: Double.random(in: 0..<1))
+      // Cancellation is how a shutdown interrupts the wait; the loop's condition sees it.
+      try? await Task.sleep(for: delay)
+    }
+  }
+
+  private func note(_ what: String, _ level: Logger.Level) {
+    previousLoss.withLockedValue { $0 = what }
+    logger.log(level: level, "the link ended", metadata: ["reason": "\(what)"])
+  }
+
+  private func dialAndServe(epochKnown: Int64?) async -> (Ending, registered: Bool) {
+    let registered = NIOLockedValueBox(false)
+    let silence = NIOLockedValueBox<Duration?>(nil)
+    do {
+      let (state, epoch) = try self.state.withLockedValue { state in
+        (state, try state.nextEpoch(after: epochKnown))
+      }
+      let authorities = try state.document.bundle.authorities.map { try Certificate(pemEncoded: $0) }
+      let tls = try LinkTLS.connector(
+        identity: try state.key.identity(state.document.bundle), trust: .authorities(authorities),
+        now: { [clock] in clock.now })
+      let dialer = Dialer(
+        address: state.document.gatewayAddress, port: state.document.gatewayPort, liveness: configuration.liveness,
+        logger: logger)
+      let link = try await dialer.link(tls) { duration in silence.withLockedValue { $0 = duration } }
+      let ending = await serve(link, epoch: epoch, registered: registered)
+      link.channel.close(promise: nil)
+      if let duration = silence.withLockedValue({ $0 }), case .broken = ending {
+        return (.silent(duration), registered.withLockedValue { $0 })
+      }
+      return (Task.isCancelled ? .stopped : ending, registered.withLockedValue { $0 })
+    } catch {
+      if Task.isCancelled { return (.stopped, false) }
+      let error = AWError.wrapping(error, doing: "Dialling the AW Gateway")
+      return (.broken(error.description), false)
+    }
+  }
+
+  private func serve(_ link: DialledLink, epoch: Int64, registered: NIOLockedValueBox<Bool>) async -> Ending {
+    let ending = NIOLockedValueBox<Ending>(.broken("the connection closed"))
+    let server = TargetServer(runtimes: runtimes, logger: logger)
+    await withTaskCancellationHandler {
+      await withDiscardingTaskGroup { group in
+        for await stream in link.streams {
+          group.addTask {
+            await server.serve(stream) { control in
+              let outcome = try await self.converse(control, epoch: epoch, registered: registered)
+              ending.withLockedValue { $0 = outcome }
+              link.channel.close(promise: nil)
+            }
+          }
+        }
+      }
+    } onCancel: {
+      link.channel.close(promise: nil)
+    }
+    return ending.withLockedValue { $0 }
+  }
+
+  /// The control stream from the Connector's side.
+  private func converse(
+    _ stream: TargetStream, epoch: Int64, registered: NIOLockedValueBox<Bool>
+  ) async throws -> Ending {
+    let acceptor = stream.acceptor
+    let channel = try await stream.channel.eventLoop.submit {
+      var wrapped: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
+      try acceptor.value.accept { pipeline in
+        try pipeline.addMessageFraming()
+        wrapped = try NIOAsyncChannel(wrappingChannelSynchronously: stream.channel)
+      }
+      guard let wrapped else { throw ChannelError.ioOnClosedChannel }
+      return wrapped
+    }.get()
+    let hello = Hello(
+      boot: boot, hostBoot: HostFacts.kernelBoot, slot: 0, epoch: epoch, program: configuration.program,
+      clock: clock.now, previousLoss: previousLoss.withLockedValue { $0 }, runtimes: await runtimes.availability())
+    return try await channel.executeThenClose { inbound, outbound in
+      try await outbound.write(try LinkCodec.encode(ControlMessage.hello(hello)))
+      let renewal = Task { try await self.renewInTime(outbound) }
+      defer { renewal.cancel() }
+      for try await bytes in inbound {
+        switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
+        case .registered(let answer):
+          registered.withLockedValue { $0 = true }
+          logger.info("linked to the AW Gateway", metadata: ["connection": "\(answer.connection)"])
+        case .refused(let refused): return .refused(refused)
+        case .drain(_, let spread): return .drained(spread: .milliseconds(spread))
+        case .certificate(let bundle):
+          try state.withLockedValue { try $0.adopt(bundle) }
+          logger.info("the Host's certificate was renewed", metadata: ["notAfter": "\(bundle.notAfter)"])
+        default: return .broken("the AW Gateway sent a message that only a Connector sends")
+        }
+      }
+      return .broken("the AW Gateway closed the control stream")
+    }
+  }
+
+  /// Asks for the next certificate at half of the present one's life, again and again.
+  private func renewInTime(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+    while !Task.isCancelled {
+      let notAfter = state.withLockedValue { $0.document.bundle.notAfter }
+      let left = notAfter.since(clock.now)
+      let due = Renewal.delay(left: left, random: Double.random(in: 0..<1))
+      try await Task.sleep(for: due)
+      let request = try state.withLockedValue { try $0.key.signingRequest }
+      try await outbound.write(try LinkCodec.encode(ControlMessage.renew(signingRequest: request)))
+      try await Task.sleep(for: .seconds(30))
+    }
+  }
+}
+
+/// When to renew a certificate: at half of its life, give or take a tenth.
+enum Renewal {
+  static func delay(left: Duration, random: Double) -> Duration {
+    let half = Authority.hostLifetime / 2
+    let jitter = Authority.hostLifetime * (0.2 * random - 0.1)
+    return max(.zero, left - half + jitter)
+  }
+}
+
+/// Facts of the machine that tell one loss from another.
+enum HostFacts {
+  /// Names this run of the kernel; empty where the kernel does not say.
+  static let kernelBoot: String =
+    (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8))?
+    .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+}

@@ -1,0 +1,190 @@
+import Basics
+import Link
+import Logging
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import NIOPosix
+import NIOSSL
+import NIOTLS
+
+/// A link as the Connector holds it.
+struct DialledLink: Sendable {
+  let channel: any Channel
+  /// The streams that the AW Gateway opens, each with its request read.
+  let streams: AsyncStream<TargetStream>
+}
+
+/// A stream that asks for a target and waits for the answer.
+struct TargetStream: Sendable {
+  let channel: any Channel
+  let target: LinkTarget?
+  let acceptor: NIOLoopBound<StreamAcceptor>
+}
+
+/// Dials the AW Gateway, for a link or for an enrolment. Every stage has its own deadline and its own error.
+struct Dialer: Sendable {
+  let address: String
+  let port: Int
+  let liveness: Liveness.Policy
+  let logger: Logger
+
+  /// - Throws: `linkRefused`, `linkForeignAuthority`, `linkClockSkew`, `linkLost`.
+  func link(_ tls: ConnectorTLS, silence: @escaping @Sendable (Duration) -> Void) async throws -> DialledLink {
+    let (streams, continuation) = AsyncStream<TargetStream>.makeStream()
+    let channel = try await dial(tls) { channel in
+      channel.eventLoop.makeCompletedFuture {
+        let pipeline = channel.pipeline.syncOperations
+        let probe = LivenessProbe(policy: liveness) { event in
+          if case .died(let duration) = event { silence(duration) }
+        }
+        try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
+        _ = try pipeline.configureHTTP2Pipeline(
+          mode: .server, connectionConfiguration: NIOHTTP2Handler.Configuration.link.connection,
+          streamConfiguration: NIOHTTP2Handler.Configuration.link.stream
+        ) { stream in
+          stream.eventLoop.makeCompletedFuture {
+            try stream.pipeline.syncOperations.addHandler(StreamAcceptor { continuation.yield($0) })
+          }
+        }
+        try pipeline.addHandler(LivenessProbe.Pinger(probe))
+        return channel
+      }
+    }
+    channel.closeFuture.whenComplete { _ in continuation.finish() }
+    return DialledLink(channel: channel, streams: streams)
+  }
+
+  func enrolment(_ tls: ConnectorTLS) async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+    try await dial(tls) { channel in
+      channel.eventLoop.makeCompletedFuture {
+        try channel.pipeline.syncOperations.addMessageFraming()
+        return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+      }
+    }
+  }
+
+  private func dial<Value: Sendable>(
+    _ tls: ConnectorTLS, _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
+  ) async throws -> Value {
+    let reason = RefusalReason()
+    let negotiated: EventLoopFuture<Value>
+    do {
+      negotiated = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        .connectTimeout(.nanoseconds(LinkLimits.dialTimeout.milliseconds * 1_000_000))
+        .connect(host: address, port: port) { channel in
+          channel.setLinkSocketOptions().flatMapThrowing {
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(tls.handler(reportingTo: reason))
+            let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Value> { result, channel in
+              guard case .negotiated = result else {
+                return channel.eventLoop.makeFailedFuture(ChannelError.inappropriateOperationForState)
+              }
+              return initialize(channel)
+            }
+            try pipeline.addHandler(negotiation)
+            let deadline = channel.eventLoop.scheduleTask(
+              in: .nanoseconds(LinkLimits.handshakeTimeout.milliseconds * 1_000_000)
+            ) { channel.close(promise: nil) }
+            negotiation.protocolNegotiationResult.whenComplete { result in
+              deadline.cancel()
+              if case .failure = result { channel.close(promise: nil) }
+            }
+            return negotiation.protocolNegotiationResult
+          }
+        }
+    } catch {
+      throw AWError(
+        .linkRefused, "Nothing at \(address):\(port) accepted the connection.",
+        next: "Check the address, that 'aw serve' runs there, and that no firewall is between.", cause: error)
+    }
+    do {
+      return try await negotiated.get()
+    } catch {
+      throw Dialer.explain(reason.verdict, error, "\(address):\(port)")
+    }
+  }
+
+  /// Says why a handshake failed. The verdict is ours; without one the far end closed.
+  static func explain(_ verdict: ChainVerdict?, _ error: any Error, _ address: String) -> AWError {
+    switch verdict {
+    case .foreign:
+      AWError(
+        .linkForeignAuthority, "What answers at \(address) is not the AW Gateway that this Host was enrolled with.",
+        next: "Check the address; if the control plane was made anew, enrol this Host again.", cause: error)
+    case .notYetValid(let from):
+      AWError(
+        .linkClockSkew, "The AW Gateway's certificate is valid from \(from) only: this Host's clock is behind.",
+        next: "Set the clock (NTP), then wait for the next try.", cause: error)
+    case .expired(let at):
+      AWError(
+        .linkClockSkew, "The AW Gateway's certificate expired at \(at), or this Host's clock is ahead.",
+        next: "Set the clock (NTP); if it is right, restart the control plane to renew its certificate.",
+        cause: error)
+    case .wrongUse(let what):
+      AWError(
+        .linkForeignAuthority, "The AW Gateway at \(address) cannot be trusted: \(what).",
+        next: "Check that the address is the AW Gateway's.", cause: error)
+    case .trusted, nil:
+      AWError(
+        .linkRefused, "The AW Gateway at \(address) closed the connection during the handshake.",
+        next: "See the control plane's log. A Host that was removed, or whose certificate expired, must be enrolled again.",
+        cause: error)
+    }
+  }
+}
+
+/// The Connector's end of a fresh stream: reads the request, waits for the decision, holds early bytes meanwhile.
+final class StreamAcceptor: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTP2Frame.FramePayload
+  typealias InboundOut = HTTP2Frame.FramePayload
+  typealias OutboundOut = HTTP2Frame.FramePayload
+
+  private let arrived: (TargetStream) -> Void
+  private var context: ChannelHandlerContext?
+  private var held: [HTTP2Frame.FramePayload] = []
+  private var heldBytes = 0
+  private var requested = false
+
+  init(arrived: @escaping (TargetStream) -> Void) { self.arrived = arrived }
+
+  func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+  func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let payload = unwrapInboundIn(data)
+    if !requested, case .headers(let request) = payload {
+      requested = true
+      let authority = request.headers.first(name: ":authority") ?? ""
+      let isConnect = request.headers.first(name: ":method") == "CONNECT"
+      arrived(
+        TargetStream(
+          channel: context.channel, target: isConnect ? LinkTarget(authority: authority) : nil,
+          acceptor: NIOLoopBound(self, eventLoop: context.eventLoop)))
+      return
+    }
+    if case .data(let data) = payload { heldBytes += data.data.readableBytes }
+    guard heldBytes <= LinkLimits.pendingBytesMax else { return refuse(.limit) }
+    held.append(payload)
+  }
+
+  func refuse(_ failure: TargetFailure) {
+    guard let context else { return }
+    context.writeAndFlush(wrapOutboundOut(StreamBytes.refused(failure))).assumeIsolated().whenComplete { _ in
+      context.close(promise: nil)
+    }
+  }
+
+  /// Answers 200, adds `handlers` behind the byte codec, and replays what came early.
+  func accept(_ handlers: (ChannelPipeline.SynchronousOperations) throws -> Void) throws {
+    guard let context else { throw ChannelError.ioOnClosedChannel }
+    StreamBytes.accepted(context)
+    let pipeline = context.pipeline.syncOperations
+    try pipeline.addHandler(StreamBytes())
+    try handlers(pipeline)
+    for payload in held { context.fireChannelRead(wrapInboundOut(payload)) }
+    context.fireChannelReadComplete()
+    held = []
+    pipeline.removeHandler(context: context, promise: nil)
+  }
+}

@@ -1,0 +1,99 @@
+import Basics
+import Foundation
+import Link
+
+/// What a Host keeps on its disk: its key, its certificate, and how far its epochs have come.
+///
+/// `host.json` (0600) holds everything but the key; `host.key` (0600) holds the key. Both are replaced whole.
+public struct HostState: Sendable {
+  struct Document: Codable, Equatable {
+    var host: HostID
+    var slug: Slug
+    var gatewayAddress: String
+    var gatewayPort: Int
+    var bundle: CertificateBundle
+    var epoch: Int64
+  }
+
+  let directory: String
+  var document: Document
+  let key: HostKey
+
+  static func documentPath(_ directory: String) -> String { directory + "/host.json" }
+  static func keyPath(_ directory: String) -> String { directory + "/host.key" }
+
+  public static func exists(in directory: String) -> Bool {
+    FileManager.default.fileExists(atPath: documentPath(directory))
+  }
+
+  public var host: HostID { document.host }
+  public var slug: Slug { document.slug }
+
+  /// - Throws: `enrolmentInvalid` when the files are missing or damaged.
+  public static func load(from directory: String) throws -> HostState {
+    do {
+      let data = try Data(contentsOf: URL(filePath: documentPath(directory)))
+      let key = try String(contentsOf: URL(filePath: keyPath(directory)), encoding: .utf8)
+      return HostState(
+        directory: directory, document: try JSONDecoder().decode(Document.self, from: data),
+        key: try HostKey(privateKey: Secret(key)))
+    } catch {
+      throw AWError(
+        .enrolmentInvalid, "The Host's identity in \(directory) cannot be read.",
+        next: "Enrol this machine again with a new line from 'aw host enroll'.", cause: error)
+    }
+  }
+
+  static func make(
+    in directory: String, grant: EnrolmentGrant, key: HostKey, address: String, port: Int
+  ) throws -> HostState {
+    let document = Document(
+      host: grant.host, slug: grant.slug, gatewayAddress: address, gatewayPort: port, bundle: grant.bundle, epoch: 0)
+    let state = HostState(directory: directory, document: document, key: key)
+    try key.secret.withBytes { try PrivateFile.write($0, to: keyPath(directory)) }
+    try state.save()
+    return state
+  }
+
+  /// Takes the next epoch and makes it durable before it is used.
+  mutating func nextEpoch(after known: Int64? = nil) throws -> Int64 {
+    document.epoch = max(document.epoch, known ?? 0) + 1
+    try save()
+    return document.epoch
+  }
+
+  mutating func adopt(_ bundle: CertificateBundle) throws {
+    document.bundle = bundle
+    try save()
+  }
+
+  private func save() throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try PrivateFile.write(Array(encoder.encode(document)), to: Self.documentPath(directory))
+  }
+}
+
+/// Files that only their owner reads, replaced whole or not at all.
+enum PrivateFile {
+  static func write(_ bytes: [UInt8], to path: String) throws {
+    let temporary = path + ".new"
+    try? FileManager.default.removeItem(atPath: temporary)
+    guard
+      FileManager.default.createFile(
+        atPath: temporary, contents: Data(bytes), attributes: [.posixPermissions: 0o600])
+    else { throw failed(path, errno) }
+    let handle = try FileHandle(forUpdating: URL(filePath: temporary))
+    try handle.synchronize()
+    try handle.close()
+    guard rename(temporary, path) == 0 else { throw failed(path, errno) }
+  }
+
+  private static func failed(_ path: String, _ code: Int32) -> AWError {
+    let full = code == ENOSPC
+    return AWError(
+      full ? .runtimeDiskFull : .runtimeFailed,
+      "The file \(path) cannot be written: \(String(cString: strerror(code))).",
+      next: full ? "Free space on that disk." : "Check the directory's owner and permissions.")
+  }
+}

@@ -1,0 +1,85 @@
+import Basics
+import Link
+import Logging
+
+/// The runtimes of this Host behind one door: answers the calls of the link, never with a raw error.
+public actor Runtimes {
+  private let runtimes: [RuntimeKind: any InstanceRuntime]
+  private let logger: Logger
+  private var ports: [InstanceID: Int] = [:]
+
+  public init(_ runtimes: [any InstanceRuntime], logger: Logger) {
+    self.runtimes = Dictionary(runtimes.map { ($0.kind, $0) }) { first, _ in first }
+    self.logger = logger
+  }
+
+  public nonisolated func availability() async -> [RuntimeAvailability] {
+    var answers: [RuntimeAvailability] = []
+    for kind in RuntimeKind.allCases {
+      guard let runtime = runtimes[kind] else { continue }
+      answers.append(await runtime.availability())
+    }
+    return answers
+  }
+
+  /// The loopback port of an Instance, from memory or by asking the runtimes.
+  func port(of instance: InstanceID) async throws -> Int? {
+    if let port = ports[instance] { return port }
+    for runtime in runtimes.values {
+      if let port = try await runtime.inspect(instance).port {
+        ports[instance] = port
+        return port
+      }
+    }
+    return nil
+  }
+
+  func answer(_ call: RuntimeCall) async -> RuntimeReply {
+    do {
+      return try await perform(call)
+    } catch {
+      let error = AWError.wrapping(error, doing: "The Host's runtime")
+      logger.notice("a runtime call failed", metadata: ["reason": "\(error.chain)"])
+      return .failed(Refused(error, retry: false))
+    }
+  }
+
+  private func perform(_ call: RuntimeCall) async throws -> RuntimeReply {
+    switch call {
+    case .availability:
+      return .availability(await availability())
+    case .prepare(let spec, let environment):
+      return remember(spec.instance, try await runtime(spec.runtime).prepare(spec, environment: environment.values))
+    case .start(let kind, let instance):
+      return remember(instance, try await runtime(kind).start(instance))
+    case .stop(let kind, let instance):
+      return remember(instance, try await runtime(kind).stop(instance))
+    case .inspect(let kind, let instance):
+      return remember(instance, try await runtime(kind).inspect(instance))
+    case .remove(let kind, let instance, let purge):
+      ports[instance] = nil
+      return .state(try await runtime(kind).remove(instance, purge: purge))
+    case .logs(let kind, let instance, let lines):
+      return .lines(try await runtime(kind).logs(instance, lines: lines))
+    case .approveDevice(let kind, let instance, let request):
+      try await runtime(kind).approveDevice(instance, request: request)
+      return .done
+    case .instances(let kind):
+      return .instances(try await runtime(kind).instances())
+    }
+  }
+
+  private func remember(_ instance: InstanceID, _ state: RunState) -> RuntimeReply {
+    ports[instance] = state.port
+    return .state(state)
+  }
+
+  private func runtime(_ kind: RuntimeKind) throws -> any InstanceRuntime {
+    guard let runtime = runtimes[kind] else {
+      throw AWError(
+        .runtimeUnavailable, "This Host does not offer the runtime '\(kind.rawValue)'.",
+        next: "Start its Connector with that runtime, or choose another.")
+    }
+    return runtime
+  }
+}

@@ -1,0 +1,163 @@
+import Basics
+import Link
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOHTTP2
+import NIOPosix
+import NIOSSL
+import NIOTLS
+import ServiceLifecycle
+import X509
+
+/// The control plane's end of the links: listens, authenticates, fences, routes.
+public final class AWGateway: Service {
+  public struct Configuration: Sendable {
+    public var address: String
+    /// 0 takes a free port.
+    public var port: Int
+    public var identity: TLSIdentity
+    public var authorities: [Certificate]
+    public var liveness: Liveness.Policy
+    /// How long Connectors spread their return over, when this AW Gateway leaves.
+    public var reconnectSpread: Duration
+
+    public init(
+      address: String, port: Int, identity: TLSIdentity, authorities: [Certificate],
+      liveness: Liveness.Policy = .init(), reconnectSpread: Duration = .seconds(2)
+    ) {
+      self.address = address
+      self.port = port
+      self.identity = identity
+      self.authorities = authorities
+      self.liveness = liveness
+      self.reconnectSpread = reconnectSpread
+    }
+  }
+
+  struct Shared {
+    var table = SessionTable()
+    var sessions: [String: Session] = [:]
+    var draining = false
+  }
+
+  let configuration: Configuration
+  let delegate: any GatewayDelegate
+  let clock: WallClock
+  let logger: Logger
+  let shared = NIOLockedValueBox(Shared())
+  private let server: any Channel
+  private let arrivals: AsyncStream<Arrival>
+
+  enum Arrival: Sendable {
+    case link(Session, control: NIOAsyncChannel<ByteBuffer, ByteBuffer>)
+    case enrolment(NIOAsyncChannel<ByteBuffer, ByteBuffer>)
+  }
+
+  /// Listens at once, so that the port is known before the first Connector is told of it.
+  public static func listen(
+    _ configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger
+  ) async throws -> AWGateway {
+    let tls = try LinkTLS.gateway(
+      identity: configuration.identity, authorities: configuration.authorities, now: { clock.now })
+    let (arrivals, continuation) = AsyncStream<Arrival>.makeStream()
+    let liveness = configuration.liveness
+    let server: any Channel
+    do {
+      server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        .serverChannelOption(.backlog, value: 1_024)
+        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .childChannelInitializer { channel in
+          channel.setLinkSocketOptions().flatMap {
+            channel.eventLoop.makeCompletedFuture {
+              try LinkAcceptor.configure(
+                channel, tls: tls, liveness: liveness, logger: logger, arrived: { continuation.yield($0) })
+            }
+          }
+        }
+        .bind(host: configuration.address, port: configuration.port).get()
+    } catch {
+      throw AWError(
+        .conflict, "The AW Gateway cannot listen on \(configuration.address):\(configuration.port).",
+        next: "Free the port, or choose another with --gateway-port.", cause: error)
+    }
+    return AWGateway(
+      configuration: configuration, delegate: delegate, clock: clock, logger: logger, server: server,
+      arrivals: arrivals)
+  }
+
+  private init(
+    configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger, server: any Channel,
+    arrivals: AsyncStream<Arrival>
+  ) {
+    self.configuration = configuration
+    self.delegate = delegate
+    self.clock = clock
+    self.logger = logger
+    self.server = server
+    self.arrivals = arrivals
+  }
+
+  /// The port that Connectors dial.
+  public var port: Int { server.localAddress?.port ?? configuration.port }
+
+  /// The routed link of a Host.
+  ///
+  /// - Throws: `hostOffline` when there is none.
+  public func session(of host: HostID) throws -> Session {
+    let session = shared.withLockedValue { shared in
+      shared.table.route(host).flatMap { shared.sessions[$0] }
+    }
+    guard let session else {
+      throw AWError(
+        .hostOffline, "The Host has no link to this control plane now.",
+        next: "Check that its Connector runs and can reach the AW Gateway; it dials again by itself.")
+    }
+    return session
+  }
+
+  public func isConnected(_ host: HostID) -> Bool {
+    shared.withLockedValue { $0.table.route(host) != nil }
+  }
+
+  /// Ends every link of a Host that may no longer have one.
+  public func disconnect(_ host: HostID, reason: String) {
+    let sessions = shared.withLockedValue { shared in
+      shared.table.connections(of: host).compactMap { shared.sessions[$0] }
+    }
+    for session in sessions {
+      session.note(LinkLoss(.superseded, reason))
+      session.channel.close(promise: nil)
+    }
+  }
+
+  public func run() async throws {
+    await withGracefulShutdownHandler {
+      await withDiscardingTaskGroup { group in
+        for await arrival in arrivals.cancelOnGracefulShutdown() {
+          group.addTask { await self.serve(arrival) }
+        }
+        try? await self.server.close()
+        await self.drain()
+      }
+    } onGracefulShutdown: {
+      self.shared.withLockedValue { $0.draining = true }
+    }
+  }
+
+  private func serve(_ arrival: Arrival) async {
+    switch arrival {
+    case .link(let session, let control): await LinkConversation(gateway: self, session: session).run(control)
+    case .enrolment(let channel): await EnrolmentConversation(delegate: delegate, logger: logger).run(channel)
+    }
+  }
+
+  /// Ends the links that are left; their conversations have said goodbye when they saw the shutdown.
+  private func drain() async {
+    let sessions = shared.withLockedValue { Array($0.sessions.values) }
+    for session in sessions {
+      session.note(LinkLoss(.gracefulDrain, "the control plane is shutting down"))
+      session.channel.close(promise: nil)
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import Basics
+import Link
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import ServiceLifecycle
+
+/// The control stream of one link: HELLO, REGISTERED, renewals, goodbye.
+struct LinkConversation: Sendable {
+  let gateway: AWGateway
+  let session: Session
+
+  private var logger: Logger {
+    var logger = gateway.logger
+    logger[metadataKey: "host"] = "\(session.host)"
+    logger[metadataKey: "connection"] = "\(session.connection)"
+    return logger
+  }
+
+  func run(_ control: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
+    do {
+      try await control.executeThenClose { inbound, outbound in
+        var messages = inbound.makeAsyncIterator()
+        guard let hello = try await hello(from: &messages) else { return }
+        guard try await register(hello, outbound) else { return }
+        await gateway.delegate.connected(session.host, hello)
+        try await converse(&messages, outbound)
+      }
+    } catch {
+      logger.debug("the control stream ended", metadata: ["error": "\(error)"])
+    }
+    await leave()
+  }
+
+  private func hello(from messages: inout NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator) async throws -> Hello? {
+    let deadline = session.channel.eventLoop.scheduleTask(
+      in: .nanoseconds(LinkLimits.registrationTimeout.milliseconds * 1_000_000)
+    ) { session.channel.close(promise: nil) }
+    defer { deadline.cancel() }
+    guard let first = try await messages.next(),
+      case .hello(let hello) = try LinkCodec.decode(ControlMessage.self, from: first)
+    else { return nil }
+    return hello
+  }
+
+  private func register(
+    _ hello: Hello, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+  ) async throws -> Bool {
+    do {
+      guard hello.version == LinkProtocol.version else {
+        throw AWError(
+          .linkRefused,
+          "The Connector speaks version \(hello.version) of the link, this AW Gateway version \(LinkProtocol.version).",
+          next: "Install the same release of AW on both machines.")
+      }
+      try await gateway.delegate.admit(hello, from: session.host)
+    } catch {
+      let error = AWError.wrapping(error, doing: "Admitting the Host")
+      logger.notice("a Host was refused", metadata: ["reason": "\(error.chain)"])
+      let retry = error.code == .internalFailure || error.code == .storeLocked
+      try await outbound.write(try LinkCodec.encode(ControlMessage.refused(Refused(error, retry: retry))))
+      return false
+    }
+    let admission = gateway.shared.withLockedValue { shared in
+      let admission = shared.table.admit(
+        session.host, slot: hello.slot, epoch: hello.epoch, connection: session.connection)
+      if case .routed = admission { shared.sessions[session.connection] = session }
+      return admission
+    }
+    switch admission {
+    case .stale(let known):
+      let error = AWError(
+        .linkRefused, "The Connector's epoch \(hello.epoch) is not newer than \(known).",
+        next: "The Connector dials again with a newer one by itself.")
+      try await outbound.write(
+        try LinkCodec.encode(ControlMessage.refused(Refused(error, epochKnown: known, retry: true))))
+      return false
+    case .routed(let superseded):
+      if let superseded { supersede(superseded) }
+      session.attach(gateway)
+      let registered = Registered(
+        connection: session.connection,
+        reconnectSpreadMilliseconds: gateway.configuration.reconnectSpread.milliseconds,
+        certificateNotAfter: gateway.configuration.identity.notAfter)
+      try await outbound.write(try LinkCodec.encode(ControlMessage.registered(registered)))
+      logger.info("a Host is connected", metadata: ["epoch": "\(hello.epoch)", "slot": "\(hello.slot)"])
+      return true
+    }
+  }
+
+  /// The old connection was unrouted by the new one's admission; now it is closed.
+  private func supersede(_ connection: String) {
+    let old = gateway.shared.withLockedValue { $0.sessions[connection] }
+    old?.note(LinkLoss(.superseded, "a newer connection of the same Host took over"))
+    old?.channel.close(promise: nil)
+  }
+
+  private func converse(
+    _ messages: inout NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator,
+    _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+  ) async throws {
+    try await withGracefulShutdownHandler {
+      while let bytes = try await messages.next() {
+        switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
+        case .renew(let request):
+          let bundle = try await gateway.delegate.renew(session.host, request: request)
+          try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
+        case .unregister(let reason):
+          session.note(LinkLoss(.connectorShutdown, reason))
+          return
+        default:
+          session.note(LinkLoss(.protocolError, "the Connector sent a message that only the AW Gateway sends"))
+          return
+        }
+      }
+    } onGracefulShutdown: {
+      let spread = gateway.configuration.reconnectSpread.milliseconds
+      session.note(LinkLoss(.gracefulDrain, "the control plane is shutting down"))
+      Task {
+        // A Connector that is gone already needs no goodbye.
+        try? await outbound.write(
+          try LinkCodec.encode(ControlMessage.drain(reason: "restart", spreadMilliseconds: spread)))
+        session.channel.close(promise: nil)
+      }
+    }
+  }
+
+  private func leave() async {
+    session.channel.close(promise: nil)
+    let wasRouted = gateway.shared.withLockedValue { shared in
+      shared.sessions[session.connection] = nil
+      return shared.table.remove(session.host, connection: session.connection)
+    }
+    guard wasRouted else { return }
+    let loss = session.lossNoted ?? LinkLoss(.connectorCrash, "the connection closed without a goodbye")
+    logger.notice("a Host is disconnected", metadata: ["class": "\(loss.lossClass.rawValue)", "detail": "\(loss.detail)"])
+    await gateway.delegate.disconnected(session.host, loss)
+  }
+}
+
+extension Session {
+  /// Lets suspicions of this session reach the table, once it is routed.
+  func attach(_ gateway: AWGateway) {
+    suspicion.withLockedValue {
+      $0 = { [host, connection, weak gateway] suspect in
+        gateway?.shared.withLockedValue { $0.table.mark(connection, of: host, suspect: suspect) }
+      }
+    }
+  }
+
+  func suspect(_ suspect: Bool) { suspicion.withLockedValue { $0 }?(suspect) }
+}
+
+/// One enrolment: a request in, a grant or a refusal out.
+struct EnrolmentConversation: Sendable {
+  let delegate: any GatewayDelegate
+  let logger: Logger
+
+  func run(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
+    do {
+      try await channel.executeThenClose { inbound, outbound in
+        var messages = inbound.makeAsyncIterator()
+        guard let bytes = try await messages.next() else { return }
+        let request = try LinkCodec.decode(EnrolmentRequest.self, from: bytes)
+        let reply: EnrolmentReply
+        do {
+          reply = .granted(try await delegate.enrol(request))
+        } catch {
+          let error = AWError.wrapping(error, doing: "Enrolling the Host")
+          logger.notice("an enrolment was refused", metadata: ["reason": "\(error.chain)"])
+          reply = .refused(Refused(error, retry: false))
+        }
+        try await outbound.write(try LinkCodec.encode(reply))
+      }
+    } catch {
+      logger.info("an enrolment ended early", metadata: ["error": "\(error)"])
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Basics
+import Link
+import Logging
+import NIOCore
+import NIOHTTP2
+import NIOSSL
+import NIOTLS
+import X509
+
+/// Prepares an accepted connection: TLS, then by protocol name a link or an enrolment.
+enum LinkAcceptor {
+  struct NoIdentity: Error {}
+  struct UnknownProtocol: Error {}
+  struct StreamFromConnector: Error {}
+
+  static func configure(
+    _ channel: any Channel, tls: GatewayTLS, liveness: Liveness.Policy, logger: Logger,
+    arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
+  ) throws {
+    let pipeline = channel.pipeline.syncOperations
+    try pipeline.addHandler(tls.handler())
+    let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Void> { result, channel in
+      switch result {
+      case .negotiated(LinkProtocol.link):
+        return link(channel, liveness: liveness, logger: logger, arrived: arrived)
+      case .negotiated(LinkProtocol.enrolment):
+        return channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addMessageFraming()
+          arrived(.enrolment(try NIOAsyncChannel(wrappingChannelSynchronously: channel)))
+        }
+      default:
+        return channel.eventLoop.makeFailedFuture(UnknownProtocol())
+      }
+    }
+    try pipeline.addHandler(negotiation)
+    let deadline = channel.eventLoop.scheduleTask(
+      in: .nanoseconds(LinkLimits.handshakeTimeout.milliseconds * 1_000_000)
+    ) { channel.close(promise: nil) }
+    negotiation.protocolNegotiationResult.whenComplete { result in
+      deadline.cancel()
+      guard case .failure(let error) = result else { return }
+      logger.info("a connection was refused", metadata: ["reason": "\(error)"])
+      channel.close(promise: nil)
+    }
+  }
+
+  private static func link(
+    _ channel: any Channel, liveness: Liveness.Policy, logger: Logger,
+    arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
+  ) -> EventLoopFuture<Void> {
+    do {
+      let pipeline = channel.pipeline.syncOperations
+      guard let presented = try pipeline.nioSSL_peerCertificate(),
+        let host = CertificateIdentity.host(of: try Certificate(presented))
+      else { throw NoIdentity() }
+      let connection = Base64URL.encode([UInt8].random(count: 12))
+      let events = LivenessRelay()
+      let probe = LivenessProbe(policy: liveness) { events.report($0) }
+      try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
+      let multiplexer = try pipeline.configureHTTP2Pipeline(
+        mode: .client, connectionConfiguration: NIOHTTP2Handler.Configuration.link.connection,
+        streamConfiguration: NIOHTTP2Handler.Configuration.link.stream
+      ) { $0.eventLoop.makeFailedFuture(StreamFromConnector()) }
+      try pipeline.addHandler(LivenessProbe.Pinger(probe))
+      let session = Session(host: host, connection: connection, channel: channel, multiplexer: multiplexer)
+      events.session = session
+      let control = channel.eventLoop.makePromise(of: NIOAsyncChannel<ByteBuffer, ByteBuffer>.self)
+      multiplexer.createStreamChannel(promise: nil) { stream in
+        let framed = stream.eventLoop.makeCompletedFuture {
+          try stream.pipeline.syncOperations.addHandler(StreamOpener(target: .control))
+          try stream.pipeline.syncOperations.addMessageFraming()
+          return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: stream)
+        }
+        framed.cascade(to: control)
+        return framed.map { _ in }
+      }
+      return control.futureResult.map { arrived(.link(session, control: $0)) }
+    } catch {
+      return channel.eventLoop.makeFailedFuture(error)
+    }
+  }
+}
+
+/// Hands liveness events to the session, which exists only after the pipeline does. Confined to the event loop.
+final class LivenessRelay {
+  var session: Session?
+
+  func report(_ event: LivenessProbe.Event) {
+    switch event {
+    case .suspected: session?.suspect(true)
+    case .recovered: session?.suspect(false)
+    case .died(let silence):
+      session?.note(LinkLoss(.silence, "no answer to a ping; nothing was read for \(silence.milliseconds) ms"))
+    }
+  }
+}

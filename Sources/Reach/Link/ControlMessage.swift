@@ -1,0 +1,139 @@
+import Basics
+
+/// Everything that travels on the control stream, as one JSON object per frame.
+public enum ControlMessage: Codable, Sendable, Equatable {
+  /// The Connector's first word: who it is and what it knows of the link before this one.
+  case hello(Hello)
+  /// The AW Gateway's answer: the link is routed.
+  case registered(Registered)
+  /// The AW Gateway's other answer: no, why, and when to ask again.
+  case refused(Refused)
+  /// The Connector asks for a new certificate (PEM signing request).
+  case renew(signingRequest: String)
+  /// The new certificate and the authorities to trust (PEM).
+  case certificate(CertificateBundle)
+  /// The AW Gateway leaves: dial again within the spread.
+  case drain(reason: String, spreadMilliseconds: Int64)
+  /// The Connector leaves on purpose.
+  case unregister(reason: String)
+}
+
+/// The Connector's introduction.
+public struct Hello: Codable, Sendable, Equatable {
+  public var version: Int
+  /// Names this run of the Connector.
+  public var boot: String
+  /// Names this run of the Host's kernel.
+  public var hostBoot: String
+  /// Which of the Connector's connections this is.
+  public var slot: Int
+  /// Grows with every dial of this Host and slot; a newer one wins at once.
+  public var epoch: Int64
+  public var program: String
+  /// The Host's time, to tell a wrong clock from a bad certificate.
+  public var clock: Timestamp
+  /// How the link before this one ended, as the Connector saw it.
+  public var previousLoss: String?
+  public var runtimes: [RuntimeAvailability]
+
+  public init(
+    version: Int = LinkProtocol.version, boot: String, hostBoot: String, slot: Int, epoch: Int64, program: String,
+    clock: Timestamp, previousLoss: String?, runtimes: [RuntimeAvailability]
+  ) {
+    self.version = version
+    self.boot = boot
+    self.hostBoot = hostBoot
+    self.slot = slot
+    self.epoch = epoch
+    self.program = program
+    self.clock = clock
+    self.previousLoss = previousLoss
+    self.runtimes = runtimes
+  }
+}
+
+/// What the AW Gateway asks of a Connector that it has routed.
+public struct Registered: Codable, Sendable, Equatable {
+  public var connection: String
+  /// How long to wait, at random, before dialling again when the AW Gateway restarts.
+  public var reconnectSpreadMilliseconds: Int64
+  public var certificateNotAfter: Timestamp
+
+  public init(connection: String, reconnectSpreadMilliseconds: Int64, certificateNotAfter: Timestamp) {
+    self.connection = connection
+    self.reconnectSpreadMilliseconds = reconnectSpreadMilliseconds
+    self.certificateNotAfter = certificateNotAfter
+  }
+}
+
+/// A refusal with its code, safe text, and whether asking again can help.
+public struct Refused: Codable, Sendable, Equatable {
+  public var code: String
+  public var message: String
+  public var next: String
+  /// When set, the epoch that the AW Gateway knows: dial again with a greater one.
+  public var epochKnown: Int64?
+  /// False: do not ask again before a person changed something (the Connector waits minutes, not seconds).
+  public var retry: Bool
+
+  public init(code: String, message: String, next: String, epochKnown: Int64? = nil, retry: Bool) {
+    self.code = code
+    self.message = message
+    self.next = next
+    self.epochKnown = epochKnown
+    self.retry = retry
+  }
+
+  public init(_ error: AWError, epochKnown: Int64? = nil, retry: Bool) {
+    self.init(
+      code: error.code.id, message: error.message, next: error.next, epochKnown: epochKnown, retry: retry)
+  }
+}
+
+/// A certificate with the authorities that its holder must trust, all PEM.
+public struct CertificateBundle: Codable, Sendable, Equatable {
+  public var certificate: String
+  public var authorities: [String]
+  public var notAfter: Timestamp
+
+  public init(certificate: String, authorities: [String], notAfter: Timestamp) {
+    self.certificate = certificate
+    self.authorities = authorities
+    self.notAfter = notAfter
+  }
+}
+
+/// What a machine sends to become a Host.
+public struct EnrolmentRequest: Codable, Sendable {
+  public var token: String
+  public var signingRequest: String
+  public var program: String
+  public var clock: Timestamp
+  /// The machine's own name, shown beside the one the operator chose.
+  public var machine: String
+
+  public init(token: String, signingRequest: String, program: String, clock: Timestamp, machine: String) {
+    self.token = token
+    self.signingRequest = signingRequest
+    self.program = program
+    self.clock = clock
+    self.machine = machine
+  }
+}
+
+public enum EnrolmentReply: Codable, Sendable {
+  case granted(EnrolmentGrant)
+  case refused(Refused)
+}
+
+public struct EnrolmentGrant: Codable, Sendable {
+  public var host: HostID
+  public var slug: Slug
+  public var bundle: CertificateBundle
+
+  public init(host: HostID, slug: Slug, bundle: CertificateBundle) {
+    self.host = host
+    self.slug = slug
+    self.bundle = bundle
+  }
+}

@@ -1,0 +1,132 @@
+import Basics
+import NIOHTTP2
+
+/// The wire that a Connector and the AW Gateway share.
+///
+/// The Connector dials TCP, then TLS 1.3 with mutual authentication, offering one private protocol name; then it is
+/// the HTTP/2 *server* and the AW Gateway the client. Streams are CONNECT requests that name a `LinkTarget`.
+public enum LinkProtocol {
+  /// The protocol name of a link. Offered alone, so that anything else on the port fails at TLS.
+  public static let link = "aw-link/1"
+  /// The protocol name of enrolment: same port, no client certificate yet.
+  public static let enrolment = "aw-enrol/1"
+  /// The server name that the AW Gateway's certificate carries, whatever address it is reached at.
+  public static let gatewayName = "gateway.aw.internal"
+  /// The version of the control messages. A peer with another one is refused with an explanation.
+  public static let version = 1
+}
+
+/// The numbers of the link. Units are in the names; sources are the measurements behind the design.
+public enum LinkLimits {
+  public static let streamsPerLinkMax = 256
+  public static let streamWindowBytes = 1 << 20
+  public static let connectionWindowBytes = 16 << 20
+  public static let frameBytesMax = 16_384
+  public static let outboundHighWatermarkBytes = 256 * 1024
+  public static let outboundLowWatermarkBytes = 64 * 1024
+  /// Bytes that the Connector holds for a target that it is still dialling.
+  public static let pendingBytesMax = 64 * 1024
+  public static let messageBytesMax = 4 << 20
+  public static let targetDialTimeout = Duration.seconds(2)
+  public static let dialTimeout = Duration.seconds(4)
+  public static let handshakeTimeout = Duration.seconds(4)
+  public static let registrationTimeout = Duration.seconds(4)
+  /// Unacknowledged bytes end the connection after this time, on both ends (TCP_USER_TIMEOUT).
+  public static let tcpUserTimeoutMilliseconds = 10_000
+  public static let keepaliveIdleSeconds = 15
+  public static let keepaliveIntervalSeconds = 5
+  public static let keepaliveProbes = 3
+  /// Clocks further apart than this are refused by name instead of failing as a bad certificate later.
+  public static let clockSkewMax = Duration.seconds(300)
+}
+
+/// What a stream may reach on a Host. The list is closed, and the Connector enforces it: no address is ever named on
+/// the wire.
+public enum LinkTarget: Sendable, Hashable {
+  /// The control stream: opened once by the AW Gateway, right after the preface.
+  case control
+  /// One call to the Host's runtimes.
+  case runtime
+  /// The port of one Instance: OpenClaw's Gateway WebSocket and its HTTP probes.
+  case openClaw(InstanceID)
+
+  private static let openClawPrefix = "openclaw/"
+
+  /// The text of the CONNECT request's `:authority`.
+  public var authority: String {
+    switch self {
+    case .control: "control"
+    case .runtime: "runtime"
+    case .openClaw(let instance): LinkTarget.openClawPrefix + instance.text
+    }
+  }
+
+  public init?(authority: String) {
+    switch authority {
+    case "control": self = .control
+    case "runtime": self = .runtime
+    default:
+      guard authority.hasPrefix(LinkTarget.openClawPrefix),
+        let instance = InstanceID(String(authority.dropFirst(LinkTarget.openClawPrefix.count)))
+      else { return nil }
+      self = .openClaw(instance)
+    }
+  }
+}
+
+/// Why the Connector did not connect a stream. Travels in the `aw-fail` header, so that "the service on the Host is
+/// down" is never taken for "the link is down".
+public enum TargetFailure: String, Sendable, Codable, CaseIterable {
+  case refused
+  case timeout
+  case permission
+  case notFound = "not-found"
+  case limit
+  case draining
+
+  public static let header = "aw-fail"
+
+  /// What a person reads about it.
+  public var explanation: String {
+    switch self {
+    case .refused: "nothing listens on the Instance's port on its Host"
+    case .timeout: "the Instance's port on its Host did not answer within 2 s"
+    case .permission: "the Host's Connector may not reach that target"
+    case .notFound: "the Host does not know that Instance"
+    case .limit: "the link carries \(LinkLimits.streamsPerLinkMax) streams already"
+    case .draining: "the Host's Connector is shutting down"
+    }
+  }
+}
+
+/// A stream that the far end answered with anything but 200.
+public struct TargetRefused: Error, Sendable, Equatable {
+  public let failure: TargetFailure
+  public init(_ failure: TargetFailure) { self.failure = failure }
+}
+
+extension NIOHTTP2Handler.Configuration {
+  /// The link's HTTP/2 settings.
+  ///
+  /// The library's defaults do not fit a link that lives for days between two authenticated peers: 64 KiB windows cap
+  /// a stream at 1.5 MiB/s over 40 ms; `maximumConnectionGlitches` counts stream errors for the life of the
+  /// connection and kills it at the 200th; 200 resets within 30 s (one busy page reload) do the same.
+  public static var link: Self {
+    var configuration = NIOHTTP2Handler.Configuration()
+    configuration.connection.initialSettings = [
+      HTTP2Setting(parameter: .maxConcurrentStreams, value: LinkLimits.streamsPerLinkMax),
+      HTTP2Setting(parameter: .maxHeaderListSize, value: 16 * 1024),
+      HTTP2Setting(parameter: .initialWindowSize, value: LinkLimits.streamWindowBytes),
+      HTTP2Setting(parameter: .maxFrameSize, value: LinkLimits.frameBytesMax),
+    ]
+    configuration.connection.targetWindowSize = LinkLimits.connectionWindowBytes
+    configuration.connection.maximumConnectionGlitches = Int.max
+    configuration.connection.controlFrameRateLimit.maximumCount = 2_000
+    configuration.stream.targetWindowSize = LinkLimits.streamWindowBytes
+    configuration.stream.outboundBufferSizeHighWatermark = LinkLimits.outboundHighWatermarkBytes
+    configuration.stream.outboundBufferSizeLowWatermark = LinkLimits.outboundLowWatermarkBytes
+    configuration.stream.streamResetFrameRateLimit.maximumCount = 20_000
+    configuration.stream.streamErrorRateLimit.maximumCount = 20_000
+    return configuration
+  }
+}

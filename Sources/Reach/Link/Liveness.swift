@@ -1,0 +1,109 @@
+import Basics
+
+/// Decides when a link is suspect and when it is dead, from what was read and which pings came back.
+///
+/// Both ends run one, always, busy or idle:
+///
+/// | state | event | next | action |
+/// |---|---|---|---|
+/// | quiet | `pingAfter` without a byte | pinging | send a ping |
+/// | pinging | the ping's answer | quiet | - |
+/// | pinging | `suspectAfter` without it | suspect | stop routing new streams here |
+/// | suspect | any byte | quiet | route again |
+/// | suspect | `deadAfter` since the ping | dead | close |
+///
+/// A byte of any kind proves that the peer's TCP lives, but only the answer proves that its HTTP/2 does; so a byte
+/// lifts a suspicion and the next ping follows `pingAfter` later.
+public struct Liveness: Sendable {
+  public struct Policy: Sendable, Equatable {
+    public var pingAfter: Duration
+    public var suspectAfter: Duration
+    public var deadAfter: Duration
+
+    public init(
+      pingAfter: Duration = .seconds(5), suspectAfter: Duration = .milliseconds(2_500), deadAfter: Duration = .seconds(5)
+    ) {
+      self.pingAfter = pingAfter
+      self.suspectAfter = suspectAfter
+      self.deadAfter = deadAfter
+    }
+  }
+
+  enum State: Sendable, Equatable {
+    case quiet
+    case pinging(id: UInt64, since: Duration)
+    case suspect(id: UInt64, since: Duration)
+    case dead
+  }
+
+  public enum Action: Sendable, Equatable {
+    case none
+    case sendPing(UInt64)
+    case suspected
+    case recovered
+    case died
+  }
+
+  public let policy: Policy
+  private(set) var state = State.quiet
+  /// The time of the last byte read, on the caller's monotonic scale.
+  public private(set) var lastRead: Duration
+  /// The last measured round trip.
+  public private(set) var roundTrip: Duration?
+  private var nextPing: UInt64 = 1
+
+  public init(policy: Policy = Policy(), now: Duration) {
+    self.policy = policy
+    lastRead = now
+  }
+
+  public var isSuspect: Bool {
+    switch state {
+    case .suspect, .dead: true
+    case .quiet, .pinging: false
+    }
+  }
+
+  public mutating func bytesRead(now: Duration) -> Action {
+    lastRead = now
+    guard case .suspect = state else { return .none }
+    state = .quiet
+    return .recovered
+  }
+
+  public mutating func pingAnswered(_ id: UInt64, now: Duration) -> Action {
+    switch state {
+    case .pinging(id, let since):
+      roundTrip = now - since
+      state = .quiet
+      return .none
+    case .suspect(id, let since):
+      roundTrip = now - since
+      state = .quiet
+      return .recovered
+    default:
+      return .none
+    }
+  }
+
+  /// Call it at least every half second.
+  public mutating func tick(now: Duration) -> Action {
+    switch state {
+    case .quiet:
+      guard now - lastRead >= policy.pingAfter else { return .none }
+      defer { nextPing += 1 }
+      state = .pinging(id: nextPing, since: now)
+      return .sendPing(nextPing)
+    case .pinging(let id, let since):
+      guard now - since >= policy.suspectAfter else { return .none }
+      state = .suspect(id: id, since: since)
+      return .suspected
+    case .suspect(_, let since):
+      guard now - since >= policy.deadAfter else { return .none }
+      state = .dead
+      return .died
+    case .dead:
+      return .none
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import Basics
+
+/// Decides how long a Connector waits before it dials again: full jitter, so that a fleet never returns in step.
+///
+/// The base doubles from 0.5 s up to 20 s and is forgotten after 60 s of a healthy link. A refusal that only a person
+/// can mend waits 60 s to 300 s.
+public struct Reconnect: Sendable, Equatable {
+  public enum Reason: Sendable, Equatable {
+    /// The dial failed or the link broke.
+    case failure
+    /// The AW Gateway said when it leaves: wait within the spread it gave.
+    case drained(spread: Duration)
+    /// Refused, and asking again soon cannot help.
+    case refused
+    /// Refused with something to mend at once (an older epoch): dial again now.
+    case corrected
+  }
+
+  public static let base = Duration.milliseconds(500)
+  public static let cap = Duration.seconds(20)
+  public static let healthyAfter = Duration.seconds(60)
+  public static let refusedMin = Duration.seconds(60)
+  public static let refusedMax = Duration.seconds(300)
+
+  private(set) var failures = 0
+
+  public init() {}
+
+  /// - Parameters:
+  ///   - lived: how long the link was registered; zero if it never was.
+  ///   - random: uniform in 0..<1.
+  public mutating func delay(after reason: Reason, lived: Duration, random: Double) -> Duration {
+    if lived >= Reconnect.healthyAfter { failures = 0 }
+    switch reason {
+    case .corrected:
+      return .zero
+    case .drained(let spread):
+      return spread * random
+    case .refused:
+      return Reconnect.refusedMin + (Reconnect.refusedMax - Reconnect.refusedMin) * random
+    case .failure:
+      let ceiling = min(Reconnect.cap, Reconnect.base * (1 << min(failures, 10)))
+      failures += 1
+      return ceiling * random
+    }
+  }
+}

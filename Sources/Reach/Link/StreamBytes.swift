@@ -1,0 +1,112 @@
+import Basics
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+
+/// The AW Gateway's end of a stream: opens the CONNECT request and turns DATA frames into bytes and back.
+///
+/// Bytes may be written at once, before the far end answered: a new stream costs one round trip. A half-close travels
+/// as END_STREAM both ways.
+public final class StreamOpener: ChannelDuplexHandler {
+  public typealias InboundIn = HTTP2Frame.FramePayload
+  public typealias InboundOut = ByteBuffer
+  public typealias OutboundIn = ByteBuffer
+  public typealias OutboundOut = HTTP2Frame.FramePayload
+
+  private let target: LinkTarget
+  private var opened = false
+
+  public init(target: LinkTarget) { self.target = target }
+
+  public func handlerAdded(context: ChannelHandlerContext) {
+    if context.channel.isActive { open(context) }
+  }
+
+  public func channelActive(context: ChannelHandlerContext) {
+    open(context)
+    context.fireChannelActive()
+  }
+
+  private func open(_ context: ChannelHandlerContext) {
+    guard !opened else { return }
+    opened = true
+    let request = HPACKHeaders([(":method", "CONNECT"), (":authority", target.authority)])
+    context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: request))), promise: nil)
+  }
+
+  public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    switch unwrapInboundIn(data) {
+    case .headers(let response):
+      let failure = StreamOpener.failure(in: response.headers)
+      if let failure {
+        context.fireErrorCaught(TargetRefused(failure))
+        context.close(promise: nil)
+      } else if response.endStream {
+        context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+      }
+    case .data(let frame):
+      StreamBytes.forward(frame, context)
+    default:
+      break
+    }
+  }
+
+  static func failure(in headers: HPACKHeaders) -> TargetFailure? {
+    guard headers.first(name: ":status") != "200" else { return nil }
+    return headers.first(name: TargetFailure.header).flatMap(TargetFailure.init(rawValue:)) ?? .refused
+  }
+
+  public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    let bytes = unwrapOutboundIn(data)
+    context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes)))), promise: promise)
+  }
+
+  public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    guard mode == .output else { return context.close(mode: mode, promise: promise) }
+    context.writeAndFlush(wrapOutboundOut(StreamBytes.end), promise: promise)
+  }
+}
+
+/// The Connector's end of a stream whose request was read: DATA frames become bytes and back.
+public final class StreamBytes: ChannelDuplexHandler {
+  public typealias InboundIn = HTTP2Frame.FramePayload
+  public typealias InboundOut = ByteBuffer
+  public typealias OutboundIn = ByteBuffer
+  public typealias OutboundOut = HTTP2Frame.FramePayload
+
+  public init() {}
+
+  static var end: HTTP2Frame.FramePayload { .data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)) }
+
+  public static func accepted(_ context: ChannelHandlerContext) {
+    let response = HPACKHeaders([(":status", "200")])
+    context.writeAndFlush(NIOAny(HTTP2Frame.FramePayload.headers(.init(headers: response))), promise: nil)
+  }
+
+  public static func refused(_ failure: TargetFailure) -> HTTP2Frame.FramePayload {
+    let response = HPACKHeaders([(":status", "502"), (TargetFailure.header, failure.rawValue)])
+    return .headers(.init(headers: response, endStream: true))
+  }
+
+  public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard case .data(let frame) = unwrapInboundIn(data) else { return }
+    StreamBytes.forward(frame, context)
+  }
+
+  static func forward(_ frame: HTTP2Frame.FramePayload.Data, _ context: ChannelHandlerContext) {
+    if case .byteBuffer(let bytes) = frame.data, bytes.readableBytes > 0 {
+      context.fireChannelRead(NIOAny(bytes))
+    }
+    if frame.endStream { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+  }
+
+  public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    let bytes = unwrapOutboundIn(data)
+    context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes)))), promise: promise)
+  }
+
+  public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    guard mode == .output else { return context.close(mode: mode, promise: promise) }
+    context.writeAndFlush(wrapOutboundOut(StreamBytes.end), promise: promise)
+  }
+}
