@@ -53,12 +53,22 @@ let asyncAlgorithms = library("AsyncAlgorithms", "swift-async-algorithms")
 
 func present(_ targets: [Target]) -> [Target] {
   let only = (ProcessInfo.processInfo.environment["AW_ROOMS"] ?? "").split(separator: ",").map(String.init)
-  return targets.filter { t in
-    if t.path?.contains("Tests/") == true, !only.isEmpty, t.name != "TestSupport", !only.contains(t.name) { return false }
+  let there = targets.filter { t in
     let dir = Context.packageDirectory + "/" + (t.path ?? "")
     let files = FileManager.default.enumerator(atPath: dir)?.compactMap { $0 as? String } ?? []
     return files.contains { $0.hasSuffix(".swift") } || t.type == .system
   }
+  if only.isEmpty { return there }
+  var wanted = Set(only), grew = true
+  while grew {
+    grew = false
+    for t in there where wanted.contains(t.name) {
+      for d in t.dependencies {
+        if case .byNameItem(let n, _) = d, !wanted.contains(n) { wanted.insert(n); grew = true }
+      }
+    }
+  }
+  return there.filter { wanted.contains($0.name) }
 }
 
 func room(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -158,7 +168,7 @@ let roomTests: [Target] = [
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, crypto]),
   tests(
     "ReachTests", "ReachTests",
-    ["Link", "Gateway", "Connector", "OpenClaw", "Basics", "TestSupport", nioCore, nioPosix, nioSSL, x509, crypto]),
+    ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport"]),
   tests(
     "FleetTests", "Product/FleetTests",
@@ -177,9 +187,6 @@ let roomTests: [Target] = [
 let package = Package(
   name: "aw",
   platforms: [.macOS(.v15)],
-  products: [
-    .executable(name: "aw", targets: ["aw"]),
-  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),

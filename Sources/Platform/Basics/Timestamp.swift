@@ -21,7 +21,11 @@ public struct Timestamp: Hashable, Sendable, Comparable, CustomStringConvertible
   public var date: Date { Date(timeIntervalSince1970: Double(millisecondsSince1970) / 1_000) }
 
   public var description: String {
-    date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    // The fraction is written from the integer, because a Date's floating seconds lose the last millisecond.
+    let (seconds, milliseconds) = millisecondsSince1970.flooredDivision(by: 1_000)
+    let whole = Date(timeIntervalSince1970: Double(seconds)).formatted(Date.ISO8601FormatStyle())
+    let fraction = String(milliseconds + 1_000).dropFirst()
+    return "\(whole.dropLast()).\(fraction)Z"
   }
 
   public func advanced(by duration: Duration) -> Timestamp {
@@ -51,6 +55,14 @@ extension Timestamp: Codable {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
+  }
+}
+
+extension Int64 {
+  /// Quotient and remainder with the remainder never negative.
+  fileprivate func flooredDivision(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+    let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
   }
 }
 

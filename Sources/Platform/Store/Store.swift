@@ -36,9 +36,14 @@ public struct Store: Sendable {
 }
 
 /// One open transaction. Use it only inside the closure that received it.
+///
+/// A statement that fails, fails the transaction: later statements and the commit throw the same error, on both
+/// engines. (PostgreSQL works like this; SQLite is held to it, so that no code depends on one engine by accident.)
 public final class Transaction {
   private let runner: (String, [SQLValue]) throws -> [SQLRow]
   private(set) var afterCommitActions: [@Sendable () -> Void] = []
+  /// The first failed statement; a transaction that has one cannot commit.
+  private(set) var failure: (any Error)?
 
   init(runner: @escaping (String, [SQLValue]) throws -> [SQLRow]) { self.runner = runner }
 
@@ -46,9 +51,27 @@ public final class Transaction {
   ///
   /// - Throws: `AWError` with `storeLocked`, `storeFull`, `storeFailed`, or `conflict` for a broken unique constraint.
   @discardableResult
-  public func run(_ sql: String, _ values: [SQLValue] = []) throws -> [SQLRow] { try runner(sql, values) }
+  public func run(_ sql: String, _ values: [SQLValue] = []) throws -> [SQLRow] {
+    if let failure { throw failure }
+    do {
+      try values.forEach(Transaction.check)
+      return try runner(sql, values)
+    } catch {
+      failure = error
+      throw error
+    }
+  }
+
+  /// PostgreSQL cannot hold U+0000 in text, so neither engine takes it.
+  private static func check(_ value: SQLValue) throws {
+    guard case .text(let text) = value, text.utf8.contains(0) else { return }
+    throw AWError(
+      .usage, "A text contains the character U+0000, which cannot be stored.", next: "Remove it from the text.")
+  }
 
   /// Registers something to do after the commit: telling live listeners, waking a worker. Dropped on rollback.
+  ///
+  /// Actions run before the next writer starts, in commit order, on the engine's thread: keep them short.
   public func afterCommit(_ action: @escaping @Sendable () -> Void) { afterCommitActions.append(action) }
 }
 
@@ -153,6 +176,8 @@ public struct Migration: Sendable {
 
 /// What an engine must do. See `Store` for the contract.
 protocol StoreEngine: Sendable {
+  /// Rewrites a statement of a migration for this engine.
+  func translate(migration statement: String) -> String
   func read<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
   func write<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value
   func close() async

@@ -20,11 +20,11 @@ struct LinkConversation: Sendable {
   func run(_ control: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
     do {
       try await control.executeThenClose { inbound, outbound in
-        var messages = inbound.makeAsyncIterator()
-        guard let hello = try await hello(from: &messages) else { return }
-        guard try await register(hello, outbound) else { return }
-        await gateway.delegate.connected(session.host, hello)
-        try await converse(&messages, outbound)
+        try await withGracefulShutdownHandler {
+          try await converse(inbound, outbound)
+        } onGracefulShutdown: {
+          sayGoodbye(outbound)
+        }
       }
     } catch {
       logger.debug("the control stream ended", metadata: ["error": "\(error)"])
@@ -32,15 +32,46 @@ struct LinkConversation: Sendable {
     await leave()
   }
 
-  private func hello(from messages: inout NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator) async throws -> Hello? {
+  private func converse(
+    _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+  ) async throws {
     let deadline = session.channel.eventLoop.scheduleTask(
       in: .nanoseconds(LinkLimits.registrationTimeout.milliseconds * 1_000_000)
     ) { session.channel.close(promise: nil) }
     defer { deadline.cancel() }
-    guard let first = try await messages.next(),
-      case .hello(let hello) = try LinkCodec.decode(ControlMessage.self, from: first)
-    else { return nil }
-    return hello
+    var registered = false
+    for try await bytes in inbound {
+      switch (try LinkCodec.decode(ControlMessage.self, from: bytes), registered) {
+      case (.hello(let hello), false):
+        guard try await register(hello, outbound) else { return }
+        registered = true
+        deadline.cancel()
+        await gateway.delegate.connected(session.host, hello)
+      case (.renew(let request), true):
+        let bundle = try await gateway.delegate.renew(session.host, request: request)
+        try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
+      case (.unregister(let reason), _):
+        session.note(LinkLoss(.connectorShutdown, reason))
+        return
+      default:
+        session.note(LinkLoss(.protocolError, "the Connector sent a message out of turn"))
+        return
+      }
+    }
+  }
+
+  private func sayGoodbye(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) {
+    session.note(LinkLoss(.gracefulDrain, "the control plane is shutting down"))
+    let spread = gateway.configuration.reconnectSpread.milliseconds
+    Task {
+      do {
+        try await outbound.write(
+          try LinkCodec.encode(ControlMessage.drain(reason: "restart", spreadMilliseconds: spread)))
+      } catch {
+        logger.debug("a Connector was gone before the goodbye", metadata: ["error": "\(error)"])
+      }
+      session.channel.close(promise: nil)
+    }
   }
 
   private func register(
@@ -93,36 +124,6 @@ struct LinkConversation: Sendable {
     let old = gateway.shared.withLockedValue { $0.sessions[connection] }
     old?.note(LinkLoss(.superseded, "a newer connection of the same Host took over"))
     old?.channel.close(promise: nil)
-  }
-
-  private func converse(
-    _ messages: inout NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator,
-    _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
-  ) async throws {
-    try await withGracefulShutdownHandler {
-      while let bytes = try await messages.next() {
-        switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
-        case .renew(let request):
-          let bundle = try await gateway.delegate.renew(session.host, request: request)
-          try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
-        case .unregister(let reason):
-          session.note(LinkLoss(.connectorShutdown, reason))
-          return
-        default:
-          session.note(LinkLoss(.protocolError, "the Connector sent a message that only the AW Gateway sends"))
-          return
-        }
-      }
-    } onGracefulShutdown: {
-      let spread = gateway.configuration.reconnectSpread.milliseconds
-      session.note(LinkLoss(.gracefulDrain, "the control plane is shutting down"))
-      Task {
-        // A Connector that is gone already needs no goodbye.
-        try? await outbound.write(
-          try LinkCodec.encode(ControlMessage.drain(reason: "restart", spreadMilliseconds: spread)))
-        session.channel.close(promise: nil)
-      }
-    }
   }
 
   private func leave() async {

@@ -64,7 +64,9 @@ public struct Authority: Sendable {
     let certificate = try leaf(
       publicKey: key.publicKey, name: LinkProtocol.gatewayName, names: [.dnsName(LinkProtocol.gatewayName)],
       usage: .serverAuth, from: now, lifetime: Authority.gatewayLifetime)
-    return try TLSIdentity(certificatePEM: certificate.serializeAsPEM().pemString, key: key)
+    // The authority's own certificate goes along, so that an enrolling machine can find the one it pinned.
+    return try TLSIdentity(
+      certificatePEM: certificate.serializeAsPEM().pemString, issuers: [certificatePEM], key: key)
   }
 
   /// Signs a Host's request. Only the key is taken from it; the name is the one AW gave.
@@ -109,20 +111,21 @@ public struct Authority: Sendable {
 public struct TLSIdentity: Sendable {
   public let certificatePEM: String
   public let notAfter: Timestamp
+  private let issuers: [String]
   let key: Certificate.PrivateKey
 
-  public init(certificatePEM: String, key: Certificate.PrivateKey) throws {
+  init(certificatePEM: String, issuers: [String] = [], key: Certificate.PrivateKey) throws {
     self.certificatePEM = certificatePEM
+    self.issuers = issuers
     self.key = key
     notAfter = Timestamp(try Certificate(pemEncoded: certificatePEM).notValidAfter)
   }
 
-  public init(certificatePEM: String, privateKey: Secret) throws {
-    try self.init(certificatePEM: certificatePEM, key: privateKey.withText { try .init(pemEncoded: $0) })
-  }
-
   var chain: [NIOSSLCertificateSource] {
-    get throws { try NIOSSLCertificate.fromPEMBytes(Array(certificatePEM.utf8)).map { .certificate($0) } }
+    get throws {
+      let pem = ([certificatePEM] + issuers).joined(separator: "\n")
+      return try NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)).map { .certificate($0) }
+    }
   }
 
   var privateKey: NIOSSLPrivateKeySource {

@@ -14,6 +14,7 @@ public final class Splice: ChannelDuplexHandler {
   private var context: ChannelHandlerContext?
   private var readPending = false
   private var inputEnded = false
+  private var failed = false
 
   private init() {}
 
@@ -45,8 +46,15 @@ public final class Splice: ChannelDuplexHandler {
   }
 
   public func channelInactive(context: ChannelHandlerContext) {
-    // After a passed-on end of input the partner closes by itself once its last bytes are out.
-    if !inputEnded { partner?.context?.close(promise: nil) }
+    // After a passed-on end of input the partner closes by itself once its last bytes are out. When the partner's
+    // input ended first, NIO closes this channel at its own end of input without saying so in an event of its own.
+    if !inputEnded {
+      if partner?.inputEnded ?? false, !failed {
+        partner?.endOutput()
+      } else {
+        partner?.context?.close(promise: nil)
+      }
+    }
     context.fireChannelInactive()
   }
 
@@ -57,6 +65,7 @@ public final class Splice: ChannelDuplexHandler {
   }
 
   public func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    failed = true
     context.close(promise: nil)
     partner?.context?.close(promise: nil)
   }

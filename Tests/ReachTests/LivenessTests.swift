@@ -1,0 +1,69 @@
+import Basics
+import Link
+import Testing
+
+@Suite("Liveness of a link")
+struct LivenessTests {
+  @Test("silence leads to a ping, to suspicion, to death, at the promised times")
+  func silence() {
+    var liveness = Liveness(now: .zero)
+    #expect(liveness.tick(now: .milliseconds(4_900)) == .none)
+    #expect(liveness.tick(now: .seconds(5)) == .sendPing(1))
+    #expect(liveness.tick(now: .milliseconds(7_400)) == .none)
+    #expect(liveness.tick(now: .milliseconds(7_500)) == .suspected)
+    #expect(liveness.isSuspect)
+    #expect(liveness.tick(now: .milliseconds(9_900)) == .none)
+    #expect(liveness.tick(now: .seconds(10)) == .died)
+    #expect(liveness.tick(now: .seconds(11)) == .none)
+  }
+
+  @Test("bytes that keep coming suppress pings")
+  func busy() {
+    var liveness = Liveness(now: .zero)
+    for second in 1...60 {
+      #expect(liveness.bytesRead(now: .seconds(second)) == .none)
+      #expect(liveness.tick(now: .seconds(second)) == .none)
+    }
+  }
+
+  @Test("an answered ping measures the round trip and starts over")
+  func answered() {
+    var liveness = Liveness(now: .zero)
+    #expect(liveness.tick(now: .seconds(5)) == .sendPing(1))
+    #expect(liveness.bytesRead(now: .milliseconds(5_040)) == .none)
+    #expect(liveness.pingAnswered(1, now: .milliseconds(5_040)) == .none)
+    #expect(liveness.roundTrip == .milliseconds(40))
+    #expect(liveness.tick(now: .milliseconds(10_040)) == .sendPing(2))
+  }
+
+  @Test("a byte lifts a suspicion")
+  func lifted() {
+    var liveness = Liveness(now: .zero)
+    _ = liveness.tick(now: .seconds(5))
+    #expect(liveness.tick(now: .seconds(8)) == .suspected)
+    #expect(liveness.bytesRead(now: .seconds(9)) == .recovered)
+    #expect(!liveness.isSuspect)
+    #expect(liveness.tick(now: .seconds(14)) == .sendPing(2))
+  }
+
+  @Test("an old ping's answer means nothing")
+  func stale() {
+    var liveness = Liveness(now: .zero)
+    _ = liveness.tick(now: .seconds(5))
+    #expect(liveness.pingAnswered(7, now: .seconds(6)) == .none)
+    #expect(liveness.tick(now: .seconds(8)) == .suspected)
+  }
+
+  @Test("the wait before a dial doubles to 20 s, jittered over all of it, and is forgotten after 60 healthy seconds")
+  func backoff() {
+    var reconnect = Reconnect()
+    let ceilings = (0..<8).map { _ in reconnect.delay(after: .failure, lived: .zero, random: 1).milliseconds }
+    #expect(ceilings == [500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000])
+    #expect(reconnect.delay(after: .failure, lived: .seconds(61), random: 1) == .milliseconds(500))
+    #expect(reconnect.delay(after: .failure, lived: .zero, random: 0) == .zero)
+    #expect(reconnect.delay(after: .corrected, lived: .zero, random: 1) == .zero)
+    #expect(reconnect.delay(after: .drained(spread: .seconds(4)), lived: .zero, random: 0.5) == .seconds(2))
+    #expect(reconnect.delay(after: .refused, lived: .zero, random: 0) == .seconds(60))
+    #expect(reconnect.delay(after: .refused, lived: .zero, random: 1) == .seconds(300))
+  }
+}
