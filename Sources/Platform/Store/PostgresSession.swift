@@ -161,16 +161,11 @@ final class PostgresSession {
 
   /// Copies the texts to C strings for the time of `body`, with the null that ends the list.
   private static func withCStrings<Result>(
-    _ texts: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result
+    _ texts: [String], _ body: ([UnsafePointer<CChar>?]) -> Result
   ) -> Result {
     let copies = texts.map { strdup($0) }
     defer { for copy in copies { free(copy) } }
-    var pointers = copies.map { UnsafePointer($0) } + [nil]
-    return pointers.withUnsafeMutableBufferPointer { buffer in
-      // The list holds the final null at least, so it has an address.
-      guard let address = buffer.baseAddress else { preconditionFailure("an empty list of C strings") }
-      return body(UnsafePointer(address))
-    }
+    return body(copies.map { UnsafePointer($0) } + [nil])
   }
 }
 

@@ -135,7 +135,10 @@ struct Dialer: Sendable {
 }
 
 /// The Connector's end of a fresh stream: reads the request, waits for the decision, holds early bytes meanwhile.
-final class StreamAcceptor: ChannelInboundHandler, RemovableChannelHandler {
+///
+/// Reading stops after the request, so flow control bounds what is held to one stream window.
+final class StreamAcceptor: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias OutboundIn = HTTP2Frame.FramePayload
   typealias InboundIn = HTTP2Frame.FramePayload
   typealias InboundOut = HTTP2Frame.FramePayload
   typealias OutboundOut = HTTP2Frame.FramePayload
@@ -143,7 +146,7 @@ final class StreamAcceptor: ChannelInboundHandler, RemovableChannelHandler {
   private let arrived: (TargetStream) -> Void
   private var context: ChannelHandlerContext?
   private var held: [HTTP2Frame.FramePayload] = []
-  private var heldBytes = 0
+  private var readPending = false
   private var requested = false
 
   init(arrived: @escaping (TargetStream) -> Void) { self.arrived = arrived }
@@ -163,9 +166,15 @@ final class StreamAcceptor: ChannelInboundHandler, RemovableChannelHandler {
           acceptor: NIOLoopBound(self, eventLoop: context.eventLoop)))
       return
     }
-    if case .data(let data) = payload { heldBytes += data.data.readableBytes }
-    guard heldBytes <= LinkLimits.pendingBytesMax else { return refuse(.limit) }
     held.append(payload)
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if requested {
+      readPending = true
+    } else {
+      context.read()
+    }
   }
 
   func refuse(_ failure: TargetFailure) {
@@ -186,5 +195,6 @@ final class StreamAcceptor: ChannelInboundHandler, RemovableChannelHandler {
     context.fireChannelReadComplete()
     held = []
     pipeline.removeHandler(context: context, promise: nil)
+    if readPending { context.channel.read() }
   }
 }

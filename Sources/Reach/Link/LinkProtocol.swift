@@ -24,8 +24,6 @@ public enum LinkLimits {
   public static let frameBytesMax = 16_384
   public static let outboundHighWatermarkBytes = 256 * 1024
   public static let outboundLowWatermarkBytes = 64 * 1024
-  /// Bytes that the Connector holds for a target that it is still dialling.
-  public static let pendingBytesMax = 64 * 1024
   public static let messageBytesMax = 4 << 20
   public static let targetDialTimeout = Duration.seconds(2)
   public static let dialTimeout = Duration.seconds(4)
