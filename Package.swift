@@ -89,7 +89,7 @@ let platform: [Target] = [
   room("Vault", "Platform/Vault", ["Basics", crypto]),
   room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
-  room("Work", "Platform/Work", ["Basics", "Store", "Evidence", "Access", logging, lifecycle]),
+  room("Work", "Platform/Work", ["Basics", "Store", logging, lifecycle]),
   room(
     "Web", "Platform/Web",
     [
@@ -161,7 +161,7 @@ let roomTests: [Target] = [
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
   tests("EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto]),
   tests("AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"]),
-  tests("WorkTests", "Platform/WorkTests", ["Work", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"]),
+  tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",
     ["Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting, httpTypes]),
