@@ -123,12 +123,7 @@ let reach: [Target] = [
 ]
 
 let product: [Target] = [
-  room(
-    "Fleet", "Product/Fleet",
-    [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto, logging,
-      lifecycle, hummingbird, nioCore, httpTypes,
-    ]),
+  room("Fleet", "Product/Fleet", ["Basics"]),
   room("Watchdog", "Product/Watchdog", ["Basics", "Store", "Evidence", "Fleet", logging, lifecycle]),
 ]
 
@@ -170,9 +165,7 @@ let roomTests: [Target] = [
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport"]),
-  tests(
-    "FleetTests", "Product/FleetTests",
-    ["Fleet", "Watchdog", "Work", "Access", "Evidence", "Store", "Vault", "Link", "OpenClaw", "Basics", "TestSupport"]),
+  tests("FleetTests", "Product/FleetTests", ["Fleet", "Basics"]),
   tests(
     "ConformanceTests", "Conformance",
     ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto],

@@ -1,0 +1,104 @@
+import Basics
+
+/// The chain from the control plane to a model's answer, link by link. Each link stands on the one before.
+public enum ChainLink: String, Codable, Sendable, CaseIterable {
+  /// The Host's tunnel to this control plane.
+  case host
+  /// The process or container on the Host.
+  case runtime
+  /// `/healthz` answers `{"ok":true,"status":"live"}`.
+  case live = "healthz"
+  /// `/readyz` answers `{"ready":true}`.
+  case ready = "readyz"
+  /// The Gateway WebSocket says hello-ok, through the tunnel, to AW's own paired device.
+  case hello
+  /// The `health` call, looked into: its own `ok` proves nothing.
+  case health
+  /// One real model turn, whose answer carries the nonce that was asked for.
+  case turn
+
+  /// What the link is called on screen.
+  public var title: String {
+    switch self {
+    case .host: "Host link"
+    case .runtime: "Runtime"
+    case .live: "Liveness probe"
+    case .ready: "Readiness probe"
+    case .hello: "Gateway WebSocket"
+    case .health: "Health report"
+    case .turn: "Model turn"
+    }
+  }
+}
+
+/// What one check of one link found.
+public struct CheckResult: Codable, Sendable, Equatable {
+  public enum Outcome: Codable, Sendable, Equatable {
+    case passed
+    /// Works, but not as it should: shown, and it makes the Instance degraded.
+    case degraded(CheckFailure)
+    case failed(CheckFailure)
+    /// Not tried, because an earlier link failed.
+    case skipped
+  }
+
+  public let link: ChainLink
+  public let outcome: Outcome
+  /// When the check ended, by the control plane's clock.
+  public let at: Timestamp
+  public let durationMilliseconds: Int64
+  /// What was seen, safe for evidence.
+  public let evidence: JSONValue
+
+  public init(link: ChainLink, outcome: Outcome, at: Timestamp, durationMilliseconds: Int64, evidence: JSONValue) {
+    self.link = link
+    self.outcome = outcome
+    self.at = at
+    self.durationMilliseconds = durationMilliseconds
+    self.evidence = evidence
+  }
+}
+
+/// Why a link is not right: code, what, and what to do next.
+public struct CheckFailure: Codable, Sendable, Equatable {
+  public let code: String
+  public let message: String
+  public let next: String
+
+  public init(code: String, message: String, next: String) {
+    self.code = code
+    self.message = message
+    self.next = next
+  }
+
+  public init(_ error: AWError) { self.init(code: error.code.id, message: error.message, next: error.next) }
+}
+
+/// One walk along the chain.
+public struct ChainReport: Codable, Sendable, Equatable {
+  /// In the order of the chain. A light walk has no model turn.
+  public let results: [CheckResult]
+
+  public init(results: [CheckResult]) { self.results = results }
+
+  public func result(_ link: ChainLink) -> CheckResult? { results.first { $0.link == link } }
+
+  /// Every link of the whole chain was tried and passed.
+  public var isVerified: Bool { ChainLink.allCases.allSatisfy { result($0)?.outcome == .passed } }
+
+  /// The first link that is not right: where to look.
+  public var broken: (link: ChainLink, failure: CheckFailure)? {
+    for result in results {
+      switch result.outcome {
+      case .failed(let failure), .degraded(let failure): return (result.link, failure)
+      case .passed, .skipped: continue
+      }
+    }
+    return nil
+  }
+
+  /// Whether AW reached the Instance's Gateway and was let in.
+  public var isReached: Bool { result(.hello)?.outcome == .passed }
+
+  public var at: Timestamp? { results.map(\.at).max() }
+}

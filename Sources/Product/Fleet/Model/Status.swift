@@ -1,0 +1,172 @@
+import Basics
+
+/// What AW knows of an Instance. Nothing else is ever shown.
+public enum Status: String, Codable, Sendable, CaseIterable {
+  case current
+  case stale
+  case unreachable
+  case degraded
+  case unknown
+
+  /// Worst first, as the Fleet page sorts: what needs a person comes before what AW does not know.
+  public var severity: Int {
+    switch self {
+    case .unreachable: 4
+    case .degraded: 3
+    case .unknown: 2
+    case .stale: 1
+    case .current: 0
+    }
+  }
+}
+
+/// The numbers by which evidence becomes status. Seconds; from the design of the Watchdog (I = 15 s).
+public struct StatusPolicy: Sendable, Equatable {
+  /// The time between two light walks along the chain.
+  public var interval: Duration
+  /// The time between two model turns.
+  public var turnInterval: Duration
+  /// Evidence older than this many intervals is stale: one walk may be lost without a word.
+  public var staleAfterIntervals: Double
+  /// Evidence older than this many intervals says nothing any more.
+  public var unknownAfterIntervals: Double
+  /// This many failed walks in a row, over at least `unreachableAfter`, prove that the Instance cannot be reached.
+  public var failuresToUnreachable: Int
+  public var unreachableAfter: Duration
+
+  public init(
+    interval: Duration = .seconds(15), turnInterval: Duration = .seconds(600), staleAfterIntervals: Double = 2.5,
+    unknownAfterIntervals: Double = 8, failuresToUnreachable: Int = 3, unreachableAfter: Duration = .seconds(10)
+  ) {
+    self.interval = interval
+    self.turnInterval = turnInterval
+    self.staleAfterIntervals = staleAfterIntervals
+    self.unknownAfterIntervals = unknownAfterIntervals
+    self.failuresToUnreachable = failuresToUnreachable
+    self.unreachableAfter = unreachableAfter
+  }
+
+  public var staleAfter: Duration { interval * staleAfterIntervals }
+  public var unknownAfter: Duration { interval * unknownAfterIntervals }
+  public var turnStaleAfter: Duration { turnInterval * staleAfterIntervals }
+}
+
+/// The stored evidence that a status is derived from. A status itself is never stored.
+public struct StatusEvidence: Codable, Sendable, Equatable {
+  /// The newest result of each link.
+  public var newest: [ChainLink: CheckResult]
+  /// When AW last reached the Gateway WebSocket.
+  public var lastReachedAt: Timestamp?
+  /// How many walks in a row did not reach it, and when the first of them ended.
+  public var misses: Int
+  public var missingSince: Timestamp?
+
+  public init() {
+    newest = [:]
+    misses = 0
+  }
+
+  /// Takes in one walk. A skipped link keeps the result it had: it was not looked at.
+  public mutating func take(_ report: ChainReport) {
+    for result in report.results where result.outcome != .skipped { newest[result.link] = result }
+    guard let at = report.at else { return }
+    if report.isReached {
+      lastReachedAt = at
+      misses = 0
+      missingSince = nil
+    } else {
+      misses += 1
+      missingSince = missingSince ?? at
+    }
+  }
+}
+
+/// A status with the reason a person reads beside it.
+public struct StatusReading: Codable, Sendable, Equatable {
+  public let status: Status
+  /// One sentence: why, and what AW last knew.
+  public let reason: String
+  /// The link to look at, when one is broken.
+  public let link: ChainLink?
+  /// The age of this evidence is what the screen shows.
+  public let evidenceAt: Timestamp?
+
+  public init(_ status: Status, _ reason: String, link: ChainLink? = nil, evidenceAt: Timestamp?) {
+    self.status = status
+    self.reason = reason
+    self.link = link
+    self.evidenceAt = evidenceAt
+  }
+
+  /// The status of an Instance: a pure function of evidence, policy and now.
+  public static func of(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
+    let newestAt = evidence.newest.values.map(\.at).max()
+    guard let newestAt else {
+      return .init(.unknown, "No check has reached this Instance yet.", evidenceAt: nil)
+    }
+    let age = now.since(newestAt)
+    if age > policy.unknownAfter {
+      return .init(.unknown, "The last check was \(age.words) ago: AW no longer knows.", evidenceAt: newestAt)
+    }
+    if let unreachable = unreachable(evidence, policy: policy, now: now, newestAt: newestAt) { return unreachable }
+    guard let reachedAt = evidence.lastReachedAt else {
+      return .init(
+        .unknown, "AW has not reached its Gateway WebSocket yet (\(evidence.misses) tries).",
+        link: broken(evidence)?.link, evidenceAt: newestAt)
+    }
+    let reachedAge = now.since(reachedAt)
+    if reachedAge > policy.staleAfter {
+      return .init(
+        .stale, "AW last reached it \(reachedAge.words) ago.", link: broken(evidence)?.link, evidenceAt: reachedAt)
+    }
+    if let broken = broken(evidence), evidence.misses == 0 {
+      return .init(.degraded, broken.failure.message, link: broken.link, evidenceAt: newestAt)
+    }
+    return turn(evidence, policy: policy, now: now, reachedAt: reachedAt)
+  }
+
+  private static func unreachable(
+    _ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp, newestAt: Timestamp
+  ) -> StatusReading? {
+    guard evidence.misses >= policy.failuresToUnreachable, let since = evidence.missingSince,
+      newestAt.since(since) >= policy.unreachableAfter
+    else { return nil }
+    let broken = broken(evidence)
+    let why = broken.map { "\($0.link.title): \($0.failure.message)" } ?? "Every try fails."
+    return .init(
+      .unreachable, "\(why) (\(evidence.misses) tries in a row.)", link: broken?.link, evidenceAt: newestAt)
+  }
+
+  private static func turn(
+    _ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp, reachedAt: Timestamp
+  ) -> StatusReading {
+    guard let turn = evidence.newest[.turn] else {
+      return .init(
+        .degraded, "No model turn has succeeded yet: the model's answer is not proven.", link: .turn,
+        evidenceAt: reachedAt)
+    }
+    let age = now.since(turn.at)
+    guard age <= policy.turnStaleAfter else {
+      return .init(.degraded, "The last model turn was \(age.words) ago.", link: .turn, evidenceAt: turn.at)
+    }
+    let confirming = evidence.misses > 0 ? " The newest check failed; AW is confirming." : ""
+    return .init(.current, "Every link of the chain passed.\(confirming)", evidenceAt: reachedAt)
+  }
+
+  /// The first link of the chain whose newest result is not right.
+  private static func broken(_ evidence: StatusEvidence) -> (link: ChainLink, failure: CheckFailure)? {
+    ChainReport(results: ChainLink.allCases.compactMap { evidence.newest[$0] }).broken
+  }
+}
+
+extension Duration {
+  /// `45 s`, `3 min`, `2 h`, `4 d`: as a person says it.
+  var words: String {
+    switch seconds {
+    case ..<120: "\(Int(seconds)) s"
+    case ..<7_200: "\(Int(seconds / 60)) min"
+    case ..<172_800: "\(Int(seconds / 3_600)) h"
+    default: "\(Int(seconds / 86_400)) d"
+    }
+  }
+}
