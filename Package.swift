@@ -132,7 +132,7 @@ let synthetic: [Target] = [
     "Synthetic", "Synthetic",
     [
       "Basics", crypto, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency, nioFoundation, httpClient,
-      lifecycle,
+      lifecycle, library("UnixSignals", "swift-service-lifecycle"),
     ])
 ]
 
@@ -159,7 +159,10 @@ let roomTests: [Target] = [
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",
-    ["Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting, httpTypes]),
+    [
+      "Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting,
+      httpTypes,
+    ]),
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, crypto]),
   tests(
     "ReachTests", "ReachTests",

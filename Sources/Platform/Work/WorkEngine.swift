@@ -65,7 +65,8 @@ public final class WorkEngine: Service {
 
   public func run() async throws {
     for operation in try await store.read({ try WorkRecords.unfinished(in: $0) }) {
-      logger.notice("an operation is taken up again", metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)"])
+      logger.notice(
+        "an operation is taken up again", metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)"])
       nudge.yield(operation.id)
     }
     await cancelWhenGracefulShutdown {

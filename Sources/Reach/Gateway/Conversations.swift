@@ -134,7 +134,8 @@ struct LinkConversation: Sendable {
     }
     guard wasRouted else { return }
     let loss = session.lossNoted ?? LinkLoss(.connectorCrash, "the connection closed without a goodbye")
-    logger.notice("a Host is disconnected", metadata: ["class": "\(loss.lossClass.rawValue)", "detail": "\(loss.detail)"])
+    logger.notice(
+      "a Host is disconnected", metadata: ["class": "\(loss.lossClass.rawValue)", "detail": "\(loss.detail)"])
     await gateway.delegate.disconnected(session.host, loss)
   }
 }

@@ -58,7 +58,8 @@ public struct GatewayTLS: Sendable {
       customVerificationCallbackWithMetadata: { presented, promise in
         promise.completeWithTask {
           let verdict = await ChainVerdict.of(
-            try presented.map { try Certificate($0) }, authorities: authorities, usage: .clientAuth, name: nil, at: now())
+            try presented.map { try Certificate($0) }, authorities: authorities, usage: .clientAuth, name: nil,
+            at: now())
           guard case .trusted(let chain) = verdict else { return .failed }
           let validated = try chain.map { try NIOSSLCertificate($0) }
           return .certificateVerified(VerificationMetadata(ValidatedCertificateChain(validated)))

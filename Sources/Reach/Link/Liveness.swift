@@ -21,7 +21,8 @@ public struct Liveness: Sendable {
     public var deadAfter: Duration
 
     public init(
-      pingAfter: Duration = .seconds(5), suspectAfter: Duration = .milliseconds(2_500), deadAfter: Duration = .seconds(5)
+      pingAfter: Duration = .seconds(5), suspectAfter: Duration = .milliseconds(2_500),
+      deadAfter: Duration = .seconds(5)
     ) {
       self.pingAfter = pingAfter
       self.suspectAfter = suspectAfter

@@ -3,11 +3,14 @@ import Testing
 
 @Suite("Shared values")
 struct BasicsTests {
-  @Test("a slug follows OpenClaw's own rule", arguments: [
-    ("acme", true), ("a", true), ("0", true), ("acme-main", true), ("a--b", true),
-    (String(repeating: "a", count: 40), true), (String(repeating: "a", count: 41), false),
-    ("", false), ("-acme", false), ("acme-", false), ("Acme", false), ("ac me", false), ("acmé", false), ("a_b", false),
-  ])
+  @Test(
+    "a slug follows OpenClaw's own rule",
+    arguments: [
+      ("acme", true), ("a", true), ("0", true), ("acme-main", true), ("a--b", true),
+      (String(repeating: "a", count: 40), true), (String(repeating: "a", count: 41), false),
+      ("", false), ("-acme", false), ("acme-", false), ("Acme", false), ("ac me", false), ("acmé", false),
+      ("a_b", false),
+    ])
   func slug(text: String, valid: Bool) {
     #expect(((try? Slug(text)) != nil) == valid)
   }
@@ -26,20 +29,24 @@ struct BasicsTests {
     #expect(ID<Thing>("not an id") == nil)
   }
 
-  @Test("timestamps are RFC 3339 with milliseconds", arguments: [
-    (Int64(0), "1970-01-01T00:00:00.000Z"), (1_795_335_332_593, "2026-11-22T08:15:32.593Z"),
-  ])
+  @Test(
+    "timestamps are RFC 3339 with milliseconds",
+    arguments: [
+      (Int64(0), "1970-01-01T00:00:00.000Z"), (1_795_335_332_593, "2026-11-22T08:15:32.593Z"),
+    ])
   func timestamps(milliseconds: Int64, text: String) throws {
     let timestamp = Timestamp(millisecondsSince1970: milliseconds)
     #expect(timestamp.description == text)
     #expect(Timestamp(text) == timestamp)
   }
 
-  @Test("canonical JSON sorts members and writes the shortest numbers", arguments: [
-    (#"{"b":1,"a":[true,null]}"#, #"{"a":[true,null],"b":1}"#),
-    (#"{"n":1.0,"m":0.5,"k":1e21,"z":-0.0}"#, #"{"k":1e+21,"m":0.5,"n":1,"z":0}"#),
-    (#"["\u0001\n\"é€"]"#, #"["\u0001\n\"é€"]"#),
-  ])
+  @Test(
+    "canonical JSON sorts members and writes the shortest numbers",
+    arguments: [
+      (#"{"b":1,"a":[true,null]}"#, #"{"a":[true,null],"b":1}"#),
+      (#"{"n":1.0,"m":0.5,"k":1e21,"z":-0.0}"#, #"{"k":1e+21,"m":0.5,"n":1,"z":0}"#),
+      (#"["\u0001\n\"é€"]"#, #"["\u0001\n\"é€"]"#),
+    ])
   func canonical(source: String, expected: String) throws {
     #expect(try JSONValue(parsing: source).canonical == expected)
   }

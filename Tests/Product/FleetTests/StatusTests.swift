@@ -42,9 +42,11 @@ struct StatusTests {
   @Test("an Instance that was never checked is unknown")
   func never() { #expect(Self.status(StatusEvidence(), at: 0) == .unknown) }
 
-  @Test("good evidence ages from current to stale to unknown", arguments: [
-    (0, Status.current), (37, .current), (38, .stale), (120, .stale), (121, .unknown), (100_000, .unknown),
-  ])
+  @Test(
+    "good evidence ages from current to stale to unknown",
+    arguments: [
+      (0, Status.current), (37, .current), (38, .stale), (120, .stale), (121, .unknown), (100_000, .unknown),
+    ])
   func ages(seconds: Int, expected: Status) {
     #expect(Self.status(Self.evidence(Self.walk(0, turn: true)), at: seconds) == expected)
   }
@@ -76,7 +78,8 @@ struct StatusTests {
     #expect(Self.status(two, at: 40) == .stale)
   }
 
-  @Test("three failed walks over ten seconds prove it unreachable", arguments: [ChainLink.host, .runtime, .live, .hello])
+  @Test(
+    "three failed walks over ten seconds prove it unreachable", arguments: [ChainLink.host, .runtime, .live, .hello])
   func hard(link: ChainLink) {
     let evidence = Self.evidence(
       Self.walk(0, turn: true), Self.walk(5, failing: link), Self.walk(10, failing: link), Self.walk(15, failing: link))
@@ -126,7 +129,8 @@ struct StatusTests {
     for _ in 0..<200 {
       var evidence = StatusEvidence()
       for step in 0..<Int.random(in: 0..<8, using: &random) {
-        evidence.take(Self.walk(step * 15, failing: Bool.random() ? ChainLink.allCases.randomElement() : nil, turn: Bool.random()))
+        evidence.take(
+          Self.walk(step * 15, failing: Bool.random() ? ChainLink.allCases.randomElement() : nil, turn: Bool.random()))
       }
       let now = Int.random(in: 0..<400, using: &random)
       let again = try JSONValue(encoding: evidence).decode(StatusEvidence.self)
