@@ -123,7 +123,7 @@ let reach: [Target] = [
 ]
 
 let product: [Target] = [
-  room("Fleet", "Product/Fleet", ["Basics"]),
+  room("Fleet", "Product/Fleet", ["Basics", "Store", "Link"]),
   room("Watchdog", "Product/Watchdog", ["Basics", "Store", "Evidence", "Fleet", logging, lifecycle]),
 ]
 
@@ -168,7 +168,7 @@ let roomTests: [Target] = [
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport"]),
-  tests("FleetTests", "Product/FleetTests", ["Fleet", "Basics"]),
+  tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", logging]),
   tests(
     "ConformanceTests", "Conformance",
     ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto],

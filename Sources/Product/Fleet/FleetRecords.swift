@@ -1,0 +1,224 @@
+import Basics
+import Foundation
+import Link
+import Store
+
+/// The SQL of Orgs, Hosts, Instances, enrolments and the evidence that statuses are derived from.
+public enum FleetRecords {
+  public static let migrations = [
+    Migration(
+      "fleet-0001-inventory",
+      [
+        """
+        CREATE TABLE org (
+          id TEXT PRIMARY KEY NOT NULL, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL, sort TEXT NOT NULL,
+          created_at BIGINT NOT NULL)
+        """,
+        """
+        CREATE TABLE host (
+          id TEXT PRIMARY KEY NOT NULL, slug TEXT NOT NULL UNIQUE, state TEXT NOT NULL, machine TEXT, program TEXT,
+          runtimes TEXT NOT NULL, connected_at BIGINT, disconnected_at BIGINT, last_loss TEXT,
+          created_at BIGINT NOT NULL)
+        """,
+        """
+        CREATE TABLE enrolment (
+          token_hash TEXT PRIMARY KEY NOT NULL, host TEXT NOT NULL, expires_at BIGINT NOT NULL, used_at BIGINT)
+        """,
+        """
+        CREATE TABLE instance (
+          id TEXT PRIMARY KEY NOT NULL, slug TEXT NOT NULL UNIQUE, org TEXT NOT NULL, host TEXT NOT NULL,
+          runtime TEXT NOT NULL, image TEXT, requested_port BIGINT, state TEXT NOT NULL, port BIGINT, version TEXT,
+          gateway_device TEXT, data_directory TEXT, created_at BIGINT NOT NULL)
+        """,
+        "CREATE INDEX instance_host ON instance (host)",
+        """
+        CREATE TABLE instance_evidence (
+          instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
+        """,
+      ])
+  ]
+}
+
+// MARK: - Orgs
+
+extension FleetRecords {
+  static func insert(_ org: Org, in tx: Transaction) throws {
+    try tx.run(
+      "INSERT INTO org (id, slug, name, sort, created_at) VALUES (?, ?, ?, ?, ?)",
+      [.id(org.id), .text(org.slug.text), .text(org.name), .text(org.sort.rawValue), .time(org.createdAt)])
+  }
+
+  /// Orgs by slug, after `cursor`.
+  static func orgs(after cursor: String?, limit: Int, in tx: Transaction) throws -> [Org] {
+    try tx.run(
+      "SELECT * FROM org WHERE slug > ? ORDER BY slug LIMIT ?", [.text(cursor ?? ""), .integer(limit)]
+    ).map(org)
+  }
+
+  static func org(_ slug: Slug, in tx: Transaction) throws -> Org? {
+    try tx.run("SELECT * FROM org WHERE slug = ?", [.text(slug.text)]).first.map(org)
+  }
+
+  static func org(_ id: OrgID, in tx: Transaction) throws -> Org? {
+    try tx.run("SELECT * FROM org WHERE id = ?", [.id(id)]).first.map(org)
+  }
+
+  private static func org(_ row: SQLRow) throws -> Org {
+    Org(
+      id: try row.id("id"), slug: try Slug(row.text("slug")), name: try row.text("name"),
+      sort: try value(Org.Sort(rawValue: row.text("sort")), "org.sort"), createdAt: try row.time("created_at"))
+  }
+
+  private static func value<Value>(_ value: Value?, _ column: String) throws -> Value {
+    guard let value else {
+      throw AWError(
+        .storeFailed, "The database holds a value in '\(column)' that this AW does not know.",
+        next: "Start the AW that wrote it, or restore a backup.")
+    }
+    return value
+  }
+}
+
+// MARK: - Hosts and enrolments
+
+extension FleetRecords {
+  static func save(_ host: Host, in tx: Transaction) throws {
+    let runtimes = try JSONValue(encoding: host.runtimes).canonical
+    try tx.run(
+      """
+      INSERT INTO host (id, slug, state, machine, program, runtimes, connected_at, disconnected_at, last_loss, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET state = excluded.state, machine = excluded.machine, program = excluded.program,
+        runtimes = excluded.runtimes, connected_at = excluded.connected_at,
+        disconnected_at = excluded.disconnected_at, last_loss = excluded.last_loss
+      """,
+      [
+        .id(host.id), .text(host.slug.text), .text(host.state.rawValue), .text(host.machine), .text(host.program),
+        .text(runtimes), .time(host.connectedAt), .time(host.disconnectedAt), .text(host.lastLoss),
+        .time(host.createdAt),
+      ])
+  }
+
+  static func hosts(after cursor: String?, limit: Int, in tx: Transaction) throws -> [Host] {
+    try tx.run(
+      "SELECT * FROM host WHERE slug > ? ORDER BY slug LIMIT ?", [.text(cursor ?? ""), .integer(limit)]
+    ).map(host)
+  }
+
+  static func host(_ slug: Slug, in tx: Transaction) throws -> Host? {
+    try tx.run("SELECT * FROM host WHERE slug = ?", [.text(slug.text)]).first.map(host)
+  }
+
+  static func host(_ id: HostID, in tx: Transaction) throws -> Host? {
+    try tx.run("SELECT * FROM host WHERE id = ?", [.id(id)]).first.map(host)
+  }
+
+  static func deleteHost(_ id: HostID, in tx: Transaction) throws {
+    try tx.run("DELETE FROM enrolment WHERE host = ?", [.id(id)])
+    try tx.run("DELETE FROM host WHERE id = ?", [.id(id)])
+  }
+
+  private static func host(_ row: SQLRow) throws -> Host {
+    Host(
+      id: try row.id("id"), slug: try Slug(row.text("slug")),
+      state: try value(Host.State(rawValue: row.text("state")), "host.state"), machine: try row.optionalText("machine"),
+      program: try row.optionalText("program"),
+      runtimes: try JSONValue(parsing: row.text("runtimes")).decode([RuntimeAvailability].self),
+      disconnectedAt: try row.optionalTime("disconnected_at"), connectedAt: try row.optionalTime("connected_at"),
+      lastLoss: try row.optionalText("last_loss"), createdAt: try row.time("created_at"))
+  }
+
+  static func insertEnrolment(hash: String, host: HostID, expiresAt: Timestamp, in tx: Transaction) throws {
+    try tx.run(
+      "INSERT INTO enrolment (token_hash, host, expires_at) VALUES (?, ?, ?)",
+      [.text(hash), .id(host), .time(expiresAt)])
+  }
+
+  /// What is known of a token, by its hash.
+  struct EnrolmentRow: Sendable {
+    let host: HostID
+    let expiresAt: Timestamp
+    let usedAt: Timestamp?
+  }
+
+  static func enrolment(hash: String, in tx: Transaction) throws -> EnrolmentRow? {
+    try tx.run("SELECT * FROM enrolment WHERE token_hash = ?", [.text(hash)]).first.map { row in
+      EnrolmentRow(
+        host: try row.id("host"), expiresAt: try row.time("expires_at"), usedAt: try row.optionalTime("used_at"))
+    }
+  }
+
+  static func useEnrolment(hash: String, at now: Timestamp, in tx: Transaction) throws {
+    try tx.run("UPDATE enrolment SET used_at = ? WHERE token_hash = ?", [.time(now), .text(hash)])
+  }
+}
+
+// MARK: - Instances
+
+extension FleetRecords {
+  static func save(_ instance: Instance, in tx: Transaction) throws {
+    try tx.run(
+      """
+      INSERT INTO instance (id, slug, org, host, runtime, image, requested_port, state, port, version, gateway_device,
+        data_directory, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET state = excluded.state, port = excluded.port, version = excluded.version,
+        gateway_device = excluded.gateway_device, data_directory = excluded.data_directory
+      """,
+      [
+        .id(instance.id), .text(instance.slug.text), .id(instance.org), .id(instance.host),
+        .text(instance.runtime.rawValue), .text(instance.image), .integer(instance.requestedPort.map(Int64.init)),
+        .text(instance.state.rawValue), .integer(instance.port.map(Int64.init)), .text(instance.version),
+        .text(instance.gatewayDevice), .text(instance.dataDirectory), .time(instance.createdAt),
+      ])
+  }
+
+  static func instances(after cursor: String?, limit: Int, in tx: Transaction) throws -> [Instance] {
+    try tx.run(
+      "SELECT * FROM instance WHERE slug > ? ORDER BY slug LIMIT ?", [.text(cursor ?? ""), .integer(limit)]
+    ).map(instance)
+  }
+
+  static func instances(on host: HostID, in tx: Transaction) throws -> [Instance] {
+    try tx.run("SELECT * FROM instance WHERE host = ? ORDER BY slug", [.id(host)]).map(instance)
+  }
+
+  static func instance(_ slug: Slug, in tx: Transaction) throws -> Instance? {
+    try tx.run("SELECT * FROM instance WHERE slug = ?", [.text(slug.text)]).first.map(instance)
+  }
+
+  static func instance(_ id: InstanceID, in tx: Transaction) throws -> Instance? {
+    try tx.run("SELECT * FROM instance WHERE id = ?", [.id(id)]).first.map(instance)
+  }
+
+  static func deleteInstance(_ id: InstanceID, in tx: Transaction) throws {
+    try tx.run("DELETE FROM instance_evidence WHERE instance = ?", [.id(id)])
+    try tx.run("DELETE FROM instance WHERE id = ?", [.id(id)])
+  }
+
+  private static func instance(_ row: SQLRow) throws -> Instance {
+    Instance(
+      id: try row.id("id"), slug: try Slug(row.text("slug")), org: try row.id("org"), host: try row.id("host"),
+      runtime: try value(RuntimeKind(rawValue: row.text("runtime")), "instance.runtime"),
+      image: try row.optionalText("image"), requestedPort: try row.optionalInteger("requested_port").map(Int.init),
+      state: try value(Instance.State(rawValue: row.text("state")), "instance.state"),
+      port: try row.optionalInteger("port").map(Int.init), version: try row.optionalText("version"),
+      gatewayDevice: try row.optionalText("gateway_device"), dataDirectory: try row.optionalText("data_directory"),
+      createdAt: try row.time("created_at"))
+  }
+
+  static func evidence(of instance: InstanceID, in tx: Transaction) throws -> StatusEvidence {
+    let row = try tx.run("SELECT evidence FROM instance_evidence WHERE instance = ?", [.id(instance)]).first
+    guard let row else { return StatusEvidence() }
+    return try JSONValue(parsing: row.text("evidence")).decode(StatusEvidence.self)
+  }
+
+  static func save(_ evidence: StatusEvidence, of instance: InstanceID, at now: Timestamp, in tx: Transaction) throws {
+    try tx.run(
+      """
+      INSERT INTO instance_evidence (instance, evidence, updated_at) VALUES (?, ?, ?)
+      ON CONFLICT (instance) DO UPDATE SET evidence = excluded.evidence, updated_at = excluded.updated_at
+      """,
+      [.id(instance), .text(try JSONValue(encoding: evidence).canonical), .time(now)])
+  }
+}
