@@ -1,0 +1,92 @@
+import Basics
+
+/// An error as the Gateway reports it, in the old forms and the new.
+public struct GatewayFailure: Error, Sendable, Equatable {
+  public let code: String
+  public let message: String
+  /// `details.code`: the precise reason at connect time.
+  public let detailCode: String?
+  public let reason: String?
+  /// Taken from the error, because the close reason is cut at 120 bytes.
+  public let requestID: String?
+  public let retryable: Bool
+  public let retryAfter: Duration?
+
+  init(error: JSONValue) {
+    let details = error["details"]
+    code = error["code"]?.stringValue ?? "UNKNOWN"
+    message = error["message"]?.stringValue ?? "the Gateway gave no reason"
+    detailCode = details?["code"]?.stringValue
+    reason = details?["reason"]?.stringValue ?? details?["authReason"]?.stringValue
+    requestID = details?["requestId"]?.stringValue
+    retryable = (error["retryable"] ?? details?["retryable"])?.boolValue ?? false
+    retryAfter = (error["retryAfterMs"] ?? details?["retryAfterMs"])?.intValue.map { .milliseconds($0) }
+  }
+
+  /// What to do about it.
+  public enum Kind: Sendable, Equatable {
+    case credential
+    case pairingRequired(requestID: String?, reason: String?)
+    case starting(retryAfter: Duration)
+    case rateLimited(retryAfter: Duration?)
+    case protocolMismatch
+    case clockSkew
+    case deviceProof
+    case missingScope
+    case other
+  }
+
+  public var kind: Kind {
+    switch detailCode {
+    case "PAIRING_REQUIRED": return .pairingRequired(requestID: requestID, reason: reason)
+    case "PROTOCOL_MISMATCH", "CLIENT_VERSION_MISMATCH": return .protocolMismatch
+    case "AUTH_RATE_LIMITED": return .rateLimited(retryAfter: retryAfter)
+    case "DEVICE_AUTH_SIGNATURE_EXPIRED": return .clockSkew
+    case "MISSING_SCOPE": return .missingScope
+    case let detail? where detail.hasPrefix("AUTH_"): return .credential
+    case let detail? where detail.hasPrefix("DEVICE_"): return .deviceProof
+    default: break
+    }
+    if code == "FORBIDDEN" || message.hasPrefix("missing scope") { return .missingScope }
+    if code == "UNAVAILABLE" { return .starting(retryAfter: retryAfter ?? .milliseconds(500)) }
+    return .other
+  }
+
+  /// The failure as a person reads it.
+  public var explained: AWError {
+    switch kind {
+    case .credential:
+      AWError(
+        .gatewayRefused, "The Gateway WebSocket refused AW's credential: \(message).",
+        next: "The token or device was changed on the Instance; provision it again, or restore what AW stored.")
+    case .pairingRequired(_, let reason):
+      AWError(
+        .gatewayPairingRequired, "AW's device is not approved on the Instance (\(reason ?? "not-paired")).",
+        next: "Approve it on the Host with 'openclaw devices approve', or provision the Instance again.")
+    case .starting:
+      AWError(.gatewayNotReady, "The Gateway is still starting: \(message).", next: "Wait; AW tries again by itself.")
+    case .rateLimited(let after):
+      AWError(
+        .gatewayRefused, "The Gateway refuses AW for now after too many failed attempts.",
+        next: "Wait \(after.map { "\(Int($0.seconds)) s" } ?? "a few minutes"), then find who sends a wrong token.")
+    case .protocolMismatch:
+      AWError(
+        .gatewayProtocol, "The Gateway speaks another protocol than AW: \(message).",
+        next: "Use a version of OpenClaw that this AW supports.")
+    case .clockSkew:
+      AWError(
+        .gatewayRefused, "The Gateway says AW's signature is too old: the Host's clock differs from the control plane's.",
+        next: "Set both clocks (NTP).")
+    case .deviceProof:
+      AWError(
+        .gatewayRefused, "The Gateway refused the proof of AW's device: \(message).",
+        next: "The vault may belong to another database; restore both from the same backup.")
+    case .missingScope:
+      AWError(
+        .gatewayRefused, "AW's device may not do this on the Instance: \(message).",
+        next: "Its pairing was narrowed on the Instance; provision it again.")
+    case .other:
+      AWError(.gatewayRefused, "The Gateway answered: \(message).", next: "Look at the Instance's log.")
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import Basics
+import Foundation
+
+/// One real model turn: the only proof that the whole path to a model works.
+public enum ModelTurn {
+  /// Keeps AW's turns out of the Org's own sessions.
+  public static let sessionKey = "agent:main:aw-check"
+
+  public struct Outcome: Sendable, Equatable {
+    public let text: String
+    public let milliseconds: Int64
+  }
+
+  static func prompt(_ nonce: String) -> String {
+    "This is an automated check. Reply with exactly: \(nonce)"
+  }
+
+  /// Asks the model for `nonce` and returns what it said.
+  ///
+  /// - Throws: `modelTurnFailed` when the run fails or the answer lacks the nonce, `gatewayTimeout`.
+  public static func run(
+    on client: GatewayClient, nonce: String, deadline: Duration = .seconds(60)
+  ) async throws -> Outcome {
+    let started = ContinuousClock.now
+    let run = UUID().uuidString.lowercased()
+    let text = try await withDeadline(deadline, doing: "The model's answer") {
+      do {
+        _ = try await client.call(
+          "chat.send",
+          [
+            "sessionKey": .string(sessionKey), "message": .string(prompt(nonce)), "idempotencyKey": .string(run),
+          ])
+      } catch let failure as GatewayFailure {
+        throw failure.explained
+      }
+      return try await answer(to: run, from: client.events)
+    }
+    guard text.contains(nonce) else {
+      throw AWError(
+        .modelTurnFailed, "The model answered, but without the nonce that AW asked for.",
+        next: "Check which model the Instance is configured with.")
+    }
+    return Outcome(text: text, milliseconds: (ContinuousClock.now - started).milliseconds)
+  }
+
+  private static func answer(to run: String, from events: AsyncStream<GatewayEvent>) async throws -> String {
+    for await event in events {
+      guard event.name == "chat", event.payload["runId"]?.stringValue == run else { continue }
+      switch event.payload["state"]?.stringValue {
+      case "final": return text(of: event.payload["message"])
+      case "error":
+        let said = event.payload["errorMessage"]?.stringValue ?? text(of: event.payload["message"])
+        throw AWError(
+          .modelTurnFailed, "The model turn failed: \(said.isEmpty ? "the Gateway gives no reason" : said.quoted).",
+          next: "Check the model provider, its address and its credential.")
+      case "aborted":
+        throw AWError(.modelTurnFailed, "The model turn was aborted on the Instance.", next: "Try again.")
+      default: continue
+      }
+    }
+    throw AWError(
+      .gatewayUnreachable, "The connection closed during the model turn.", next: "Look at the Instance's log.")
+  }
+
+  /// The text of a message whose content is a string or a list of parts.
+  static func text(of message: JSONValue?) -> String {
+    if let text = message?["content"]?.stringValue { return text }
+    return message?["content"]?.arrayValue?.compactMap { $0["text"]?.stringValue }.joined() ?? ""
+  }
+}

@@ -1,0 +1,65 @@
+import Basics
+import NIOCore
+import NIOHTTP1
+import NIOWebSocket
+
+typealias WebSocketChannel = NIOAsyncChannel<WebSocketFrame, WebSocketFrame>
+
+/// Opens the Gateway WebSocket over any stream of bytes.
+enum WebSocketDialer {
+  /// The Gateway's own limit for one message.
+  static let messageBytesMax = 26_214_400
+  static let upgradeDeadline = TimeAmount.seconds(10)
+
+  private enum Negotiated: Sendable {
+    case open(WebSocketChannel)
+    case refused
+  }
+
+  static func open(through dialer: some ByteDialer) async throws -> WebSocketChannel {
+    let negotiation = try await dialer.dial { channel in
+      channel.eventLoop.makeCompletedFuture { try negotiate(on: channel) }
+    }
+    let outcome: Negotiated
+    do {
+      outcome = try await negotiation.get()
+    } catch {
+      throw AWError(
+        .gatewayUnreachable, "The Gateway WebSocket did not open.",
+        next: "Look at the links of the chain before it, and at the Instance's log.", cause: error)
+    }
+    guard case .open(let channel) = outcome else {
+      throw AWError(
+        .gatewayUnreachable, "The Gateway answered, but did not upgrade to a WebSocket.",
+        next: "It may still be starting, or something else listens on its port.")
+    }
+    return channel
+  }
+
+  private static func negotiate(on channel: any Channel) throws -> EventLoopFuture<Negotiated> {
+    let upgrader = NIOTypedWebSocketClientUpgrader<Negotiated>(
+      maxFrameSize: messageBytesMax,
+      upgradePipelineHandler: { channel, _ in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(
+            NIOWebSocketFrameAggregator(
+              minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 4_096, maxAccumulatedFrameSize: messageBytesMax))
+          return .open(try WebSocketChannel(wrappingChannelSynchronously: channel))
+        }
+      })
+    // No Origin: with one the Gateway applies a browser's rules.
+    let head = HTTPRequestHead(
+      version: .http1_1, method: .GET, uri: "/", headers: ["Host": "127.0.0.1:18789", "Content-Length": "0"])
+    let deadline = channel.eventLoop.scheduleTask(in: upgradeDeadline) { channel.close(promise: nil) }
+    let upgrade = NIOTypedHTTPClientUpgradeConfiguration<Negotiated>(
+      upgradeRequestHead: head, upgraders: [upgrader],
+      notUpgradingCompletionHandler: { channel in
+        channel.close(promise: nil)
+        return channel.eventLoop.makeSucceededFuture(.refused)
+      })
+    let negotiated = try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(
+      configuration: .init(upgradeConfiguration: upgrade))
+    negotiated.whenComplete { _ in deadline.cancel() }
+    return negotiated
+  }
+}
