@@ -1,0 +1,131 @@
+import Basics
+import Crypto
+import Foundation
+import Testing
+
+@testable import OpenClaw
+
+@Suite("What AW decides about OpenClaw")
+struct DecisionTests {
+  @Test("versions order as OpenClaw's release trains do")
+  func versions() throws {
+    let ordered = [
+      "2025.12.30", "2026.5.9-beta.1", "2026.5.12", "2026.7.1-alpha.2", "2026.7.1-beta.1", "2026.7.1-beta.10",
+      "2026.7.1", "2026.7.1-1", "2026.7.1-2", "2026.7.2-beta.7", "v2026.9.5", "2026.10.1",
+    ]
+    let parsed = try ordered.map { try #require(GatewayVersion($0)) }
+    for (left, right) in zip(parsed, parsed.dropFirst()) { #expect(left < right) }
+    #expect(parsed.shuffled().sorted() == parsed)
+  }
+
+  @Test("what is no version is none", arguments: [
+    "", "2026", "2026.7", "2026.7.1-", "2026.7.1-rc.1", "2026.7.1-beta", "latest", "2026.7.1.1", "99999999999.1.1",
+  ])
+  func noVersion(text: String) { #expect(GatewayVersion(text) == nil) }
+
+  @Test("the device proof is the documented one")
+  func proof() throws {
+    let device = try DeviceIdentity(seed: Secret(bytes: Array(0..<32)))
+    #expect(device.publicKey == "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg")
+    #expect(device.id == "56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c")
+    let statement = DeviceIdentity.Statement(
+      deviceID: device.id, clientID: "gateway-client", clientMode: "backend", role: "operator",
+      scopes: ["operator.read", "operator.admin"], signedAt: 1_737_264_000_000, token: "tok_123", nonce: "nonce-abc")
+    #expect(
+      statement.text
+        == "v3|\(device.id)|gateway-client|backend|operator|operator.read,operator.admin|1737264000000|tok_123|nonce-abc|linux|server"
+    )
+    let key = try Curve25519.Signing.PublicKey(
+      rawRepresentation: try #require(Base64URL.decode(device.publicKey)))
+    let documented = try #require(
+      Base64URL.decode("ctK7OxGTZuSVVH8C5HWQrGBAczdpltHZukCUSxGvgcI7qrzrxNOnIAvxraPggLP_XCnhy9ucTCIL127d2DjQDA"))
+    #expect(key.isValidSignature(documented, for: Data(statement.text.utf8)))
+    let ours = try #require(Base64URL.decode(try device.sign(statement)))
+    #expect(key.isValidSignature(ours, for: Data(statement.text.utf8)))
+  }
+
+  struct ProbeCase: Sendable, CustomTestStringConvertible {
+    let probe: Probe
+    let status: Int
+    let type: String?
+    let body: String
+    let passes: Bool
+    var testDescription: String { "\(probe) \(status) \(body.prefix(30))" }
+  }
+
+  static let json = "application/json; charset=utf-8"
+
+  @Test("a probe is judged by its body", arguments: [
+    ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true,"status":"live"}"#, passes: true),
+    ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true}"#, passes: false),
+    ProbeCase(probe: .live, status: 200, type: "text/html", body: "<html>", passes: false),
+    ProbeCase(probe: .live, status: 500, type: json, body: #"{"ok":true,"status":"live"}"#, passes: false),
+    ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true,"sta"#, passes: false),
+    ProbeCase(probe: .live, status: 200, type: nil, body: #"{"ok":true,"status":"live"}"#, passes: false),
+    ProbeCase(probe: .ready, status: 200, type: json, body: #"{"ready":true}"#, passes: true),
+    ProbeCase(probe: .ready, status: 503, type: json, body: #"{"ready":false}"#, passes: false),
+    ProbeCase(probe: .ready, status: 200, type: json, body: #"{"ready":"yes"}"#, passes: false),
+    ProbeCase(probe: .ready, status: 200, type: "text/html", body: "<html>", passes: false),
+  ])
+  func probes(example: ProbeCase) {
+    let answer = Probe.Answer(status: example.status, contentType: example.type, body: Array(example.body.utf8))
+    #expect((example.probe.verdict(on: answer) == .passed) == example.passes)
+  }
+
+  @Test("a Gateway that is not ready says what fails; too long an answer is none")
+  func notReady() {
+    let body = Array(#"{"ready":false,"failing":["slack","startup-sidecars"]}"#.utf8)
+    #expect(
+      Probe.ready.verdict(on: .init(status: 503, contentType: Self.json, body: body))
+        == .notReady(failing: ["slack", "startup-sidecars"]))
+    let long = Array((#"{"ready":true,"x":""# + String(repeating: "a", count: 70_000) + #""}"#).utf8)
+    #expect(Probe.ready.verdict(on: .init(status: 200, contentType: Self.json, body: long)) != .passed)
+  }
+
+  @Test("a health report is looked into", arguments: [
+    (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":true,"reasons":["cpu"]}}"#, 1),
+    (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":false},"plugins":{"loaded":[],"errors":[]}}"#, 0),
+    (#"{"ok":true,"ts":1000,"plugins":{"errors":[{"id":"slack"}]}}"#, 1),
+    (#"{"ok":true,"ts":1000,"contextEngines":{"quarantined":[{"engineId":"x"}]}}"#, 1),
+    (#"{"ok":true,"ts":1000,"deliveryQueues":{"failed":[{}],"ingressFailed":[{"channelId":"slack"}]}}"#, 2),
+    (#"{"ok":true,"ts":1000,"channels":{"irc":{"accounts":{"a":{"configured":true,"running":true},"b":{"configured":true,"running":false},"c":{"enabled":false,"configured":true,"running":false}}}}}"#, 1),
+    (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":true,"running":true,"healthState":"stuck"}}}"#, 1),
+    (#"{"ok":true,"ts":1000,"modelPricing":{"state":"degraded"}}"#, 0),
+    (#"{"ok":false,"ts":1000}"#, 1), (#"{}"#, 2),
+  ])
+  func health(payload: String, degradations: Int) throws {
+    #expect(HealthReport(try JSONValue(parsing: payload)).degradations.count == degradations)
+  }
+
+  @Test("an old report is no evidence")
+  func oldHealth() {
+    let report = HealthReport(["ok": true, "ts": 0], gatewayNow: Timestamp(millisecondsSince1970: 121_000))
+    #expect(report.degradations.count == 1)
+  }
+
+  @Test("the configuration holds only what the version knows")
+  func configuration() throws {
+    let settings = InstanceConfiguration.Settings(
+      port: 19_100, bind: .loopback,
+      model: .init(provider: "fixture", baseURL: "http://127.0.0.1:1/v1", id: "echo-1", keyVariable: "AW_MODEL_KEY"))
+    let old = InstanceConfiguration.make(settings, for: GatewayVersion(2026, 6, 9))
+    #expect(old["agents"]?["list"]?[0]?["id"] == "main")
+    #expect(old["agents"]?["entries"] == nil)
+    #expect(old["gateway"]?["terminal"] == nil)
+    #expect(old["gateway"]?["mode"] == "local")
+    #expect(old["gateway"]?["auth"]?["token"]?["id"] == "OPENCLAW_GATEWAY_TOKEN")
+    #expect(old["agents"]?["defaults"]?["model"]?["primary"] == "fixture/echo-1")
+    let new = InstanceConfiguration.make(settings, for: GatewayVersion(2026, 9, 5))
+    #expect(new["agents"]?["list"] == nil)
+    #expect(new["agents"]?["entries"]?["main"] != nil)
+    #expect(new["gateway"]?["terminal"]?["enabled"] == false)
+    #expect(InstanceConfiguration.make(settings, for: nil) == old)
+  }
+
+  @Test("a message's text is a string or parts")
+  func messageText() {
+    #expect(ModelTurn.text(of: ["content": "hi"]) == "hi")
+    #expect(ModelTurn.text(of: ["content": [["type": "text", "text": "a"], ["type": "text", "text": "b"]]]) == "ab")
+    #expect(ModelTurn.text(of: nil) == "")
+  }
+}
