@@ -12,10 +12,13 @@ public struct FixtureModelServer: Sendable {
   private let key: Secret?
   private let clock: WallClock
   private let logger: Logger
+  /// Awaited before each answer: tests hold the model back with it.
+  private let gate: (@Sendable () async -> Void)?
 
   /// Opens the port; `key` is the bearer token that callers must send, when there is one.
   public static func open(
-    host: String, port: Int, key: Secret?, clock: WallClock = .system, logger: Logger
+    host: String, port: Int, key: Secret?, clock: WallClock = .system, logger: Logger,
+    gate: (@Sendable () async -> Void)? = nil
   ) async throws -> FixtureModelServer {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     do {
@@ -30,7 +33,7 @@ public struct FixtureModelServer: Sendable {
         }
       return FixtureModelServer(
         port: listener.channel.localAddress?.port ?? port, listener: listener, group: group, key: key, clock: clock,
-        logger: logger)
+        logger: logger, gate: gate)
     } catch {
       try await group.shutdownGracefully()
       throw error
@@ -81,6 +84,7 @@ public struct FixtureModelServer: Sendable {
     _ request: HTTPRequestHead, _ body: [UInt8],
     _ outbound: NIOAsyncChannelOutboundWriter<HTTPPart<HTTPResponseHead, ByteBuffer>>
   ) async throws {
+    await gate?()
     let answer = FixtureModel.answer(
       method: request.method.rawValue, path: request.uri, authorization: request.headers.first(name: "authorization"),
       key: key, body: body, seconds: clock.now.millisecondsSince1970 / 1_000)

@@ -1,5 +1,6 @@
 import Basics
 import Foundation
+import Logging
 
 extension Gateway {
   func handshake(_ frame: JSONValue, nonce: String, _ id: String) {

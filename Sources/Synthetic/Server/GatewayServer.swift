@@ -66,19 +66,29 @@ public struct GatewayServer: Sendable {
   public func run() async throws {
     let gateway = gateway
     let listener = listener
-    await withTaskGroup(of: Void.self) { tasks in
-      tasks.addTask { await gateway.keepTime() }
-      tasks.addTask { await Self.accept(listener, gateway) }
-      await withTaskCancellationHandler {
-        await tasks.next()
-      } onCancel: {
-        Task { await gateway.stop() }
+    // Free tasks: a cancellation must reach the sockets only after the goodbye went out through them.
+    let serving = Task { await Self.accept(listener, gateway) }
+    let timing = Task { await gateway.keepTime() }
+    await withTaskCancellationHandler {
+      await serving.value
+    } onCancel: {
+      Task {
+        await gateway.stop()
+        await gateway.drain()
+        serving.cancel()
       }
-      await gateway.drain()
-      tasks.cancelAll()
     }
+    timing.cancel()
+    await timing.value
     try await http.shutdown()
     try await group.shutdownGracefully()
+  }
+
+  /// Closes a Gateway that was opened and will not run. Its threads end with the process, which ends next: the closed
+  /// listener still has work for them.
+  func close() async throws {
+    try await listener.executeThenClose { _ in }
+    try await http.shutdown()
   }
 
   private static func accept(
@@ -94,7 +104,6 @@ public struct GatewayServer: Sendable {
           } catch {
             gateway.logger.debug("listener ended", metadata: ["error": "\(error)"])
           }
-          await gateway.drain()
           connections.cancelAll()
         }
       }
@@ -186,8 +195,7 @@ extension Gateway {
   func drain() async {
     for _ in 0..<40 {
       if isEmpty { return }
-      // The wait must survive the cancellation that the stop is made of.
-      await Task { try? await Task.sleep(for: .milliseconds(50)) }.value
+      do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
     }
   }
 }

@@ -1,5 +1,6 @@
 import Basics
 import Foundation
+import Logging
 import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1

@@ -17,7 +17,7 @@ enum ConfigRules {
     return found
   }
 
-  indirect enum Rule {
+  indirect enum Rule: Sendable {
     case any, text, flag, secret
     case number(minimum: Double)
     case oneOf([String])

@@ -28,7 +28,7 @@ public struct Faults: Sendable, Equatable {
 
   /// Reads `KIND` or `KIND=ARGUMENT` words, separated by commas or white space.
   ///
-  /// - Throws: `ErrorCode.invalidInput`-free: an unknown word is returned to the caller as `UnknownFault`.
+  /// - Throws: `UnknownFault` for a word that is none.
   public init(words text: String) throws(UnknownFault) {
     for word in text.split(whereSeparator: { $0 == "," || $0.isWhitespace }) { try add(String(word)) }
   }

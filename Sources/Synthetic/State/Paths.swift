@@ -81,7 +81,7 @@ enum StateFailure: Error, CustomStringConvertible {
 
 /// The claim of one Gateway on a state directory.
 ///
-/// The claim is the kernel's file lock, so the file that a crashed Gateway leaves behind holds nothing; the pid in it is
+/// The claim is the kernel's file lock, so the file that a crashed Gateway leaves holds nothing; the pid in it is
 /// for people.
 final class StateLock: Sendable {
   private let descriptor: Int32
