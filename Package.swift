@@ -123,7 +123,7 @@ let reach: [Target] = [
 ]
 
 let product: [Target] = [
-  room("Fleet", "Product/Fleet", ["Basics", "Store", "Link"]),
+  room("Fleet", "Product/Fleet", ["Basics", "Store", "Vault", "Work", "OpenClaw", "Link", "Gateway", logging, nioCore]),
   room("Watchdog", "Product/Watchdog", ["Basics", "Store", "Evidence", "Fleet", logging, lifecycle]),
 ]
 
@@ -171,7 +171,7 @@ let roomTests: [Target] = [
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", logging]),
   tests(
     "ConformanceTests", "Conformance",
-    ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto],
+    ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto, logging],
     resources: [.copy("Frames")]),
   tests("ScenarioTests", "Scenarios", ["Basics", "TestSupport", httpClient, subprocess, systemPackage]),
   tests("HouseTests", "HouseTests", ["Basics"]),

@@ -57,8 +57,11 @@ enum WebSocketDialer {
         channel.close(promise: nil)
         return channel.eventLoop.makeSucceededFuture(.refused)
       })
+    var configuration = NIOUpgradableHTTPClientPipelineConfiguration(upgradeConfiguration: upgrade)
+    // The challenge may come in the same segment as the upgrade's answer.
+    configuration.leftOverBytesStrategy = .forwardBytes
     let negotiated = try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(
-      configuration: .init(upgradeConfiguration: upgrade))
+      configuration: configuration)
     negotiated.whenComplete { _ in deadline.cancel() }
     return negotiated
   }

@@ -1,10 +1,12 @@
 import Basics
 import Foundation
 import GRDB
+import Synchronization
 
 /// SQLite through GRDB: one writer and several readers in WAL mode.
-struct SQLiteEngine: StoreEngine {
+final class SQLiteEngine: StoreEngine {
   private let pool: DatabasePool
+  private let isClosed = Atomic(false)
   private let path: String
 
   init(path: String, limits: StoreLimits) throws {
@@ -51,7 +53,8 @@ struct SQLiteEngine: StoreEngine {
     // a commit happened. The callback forms run to their end.
     return try await withCheckedThrowingContinuation { continuation in
       pool.asyncRead { database in
-        continuation.resume(with: Result { try explaining { try body(transaction(on: try database.get())) } })
+        continuation.resume(
+          with: Result { try self.explaining { try body(self.transaction(on: try database.get())) } })
       }
     }
   }
@@ -60,12 +63,13 @@ struct SQLiteEngine: StoreEngine {
     try Task.checkCancellation()
     return try await withCheckedThrowingContinuation { continuation in
       pool.asyncWriteWithoutTransaction { database in
-        continuation.resume(with: Result { try explaining { try writeNow(body, on: database) } })
+        continuation.resume(with: Result { try self.explaining { try self.writeNow(body, on: database) } })
       }
     }
   }
 
   private func writeNow<Value>(_ body: (Transaction) throws -> Value, on database: Database) throws -> Value {
+    if isClosed.load(ordering: .acquiring) { throw StoreErrors.closed() }
     let tx = transaction(on: database)
     var value: Value?
     try database.inTransaction(.immediate) {
@@ -79,12 +83,13 @@ struct SQLiteEngine: StoreEngine {
   }
 
   func close() async {
+    isClosed.store(true, ordering: .releasing)
     // The only failure is a statement still in use; the process that closes its store is about to end anyway.
     do { try pool.close() } catch { pool.interrupt() }
   }
 
   private func transaction(on database: Database) -> Transaction {
-    Transaction { sql, values in
+    Transaction { [self] sql, values in
       try explaining {
         let statement = try database.cachedStatement(sql: sql)
         return try Row.fetchAll(statement, arguments: StatementArguments(values.map(\.databaseValue)))
@@ -108,7 +113,13 @@ struct SQLiteEngine: StoreEngine {
   }
 
   private func explaining<Value>(_ body: () throws -> Value) throws -> Value {
-    do { return try body() } catch { throw SQLiteEngine.explain(error, path: path) }
+    do {
+      return try body()
+    } catch let error as DatabaseError where error.resultCode == .SQLITE_MISUSE && isClosed.load(ordering: .acquiring) {
+      throw StoreErrors.closed()
+    } catch {
+      throw SQLiteEngine.explain(error, path: path)
+    }
   }
 
   private static func explain(_ error: any Error, path: String) -> any Error {
@@ -123,7 +134,6 @@ struct SQLiteEngine: StoreEngine {
     case .SQLITE_IOERR, .SQLITE_CANTOPEN:
       // A full disk also shows as a failed fsync or a log that cannot grow.
       return isFull(path) ? StoreErrors.full(error) : StoreErrors.failed(error)
-    case .SQLITE_MISUSE where error.message == DatabaseError.closedMessage: return StoreErrors.closed()
     case .SQLITE_NOTADB, .SQLITE_CORRUPT:
       return AWError(
         .storeFailed, "The database file is damaged or is not a database.",
@@ -138,11 +148,6 @@ struct SQLiteEngine: StoreEngine {
     guard statvfs(path, &status) == 0 else { return false }
     return UInt64(status.f_bavail) * UInt64(status.f_frsize) < 65_536
   }
-}
-
-extension DatabaseError {
-  /// What GRDB says after `close()`; it has no code of its own.
-  fileprivate static let closedMessage = "Connection is closed"
 }
 
 extension SQLValue {

@@ -27,6 +27,7 @@ public struct Store: Sendable {
   ///
   /// Writers are serial, across processes too, so a decision taken on what `body` read stays true until it commits.
   /// Actions registered with `Transaction.afterCommit` run once the commit is durable, in order.
+  @discardableResult
   public func write<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value {
     try await engine.write(body)
   }

@@ -5,7 +5,7 @@ import Synchronization
 /// A serial executor with a thread of its own, for an actor that calls a blocking C library.
 ///
 /// Blocking it blocks nobody else, and the actor's isolation keeps two callers apart.
-final class ThreadExecutor: SerialExecutor {
+package final class ThreadExecutor: SerialExecutor {
   private struct State {
     var jobs: [UnownedJob] = []
     var stopped = false
@@ -16,7 +16,7 @@ final class ThreadExecutor: SerialExecutor {
 
   private init() {}
 
-  static func start(name: String) -> ThreadExecutor {
+  package static func start(name: String) -> ThreadExecutor {
     let executor = ThreadExecutor()
     // The thread keeps the executor alive until `stop`.
     let thread = Thread { executor.work() }
@@ -25,14 +25,14 @@ final class ThreadExecutor: SerialExecutor {
     return executor
   }
 
-  func enqueue(_ job: consuming ExecutorJob) {
+  package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     state.withLock { $0.jobs.append(job) }
     wakeUp.signal()
   }
 
   /// Lets the thread end once its queue is empty.
-  func stop() {
+  package func stop() {
     state.withLock { $0.stopped = true }
     wakeUp.signal()
   }

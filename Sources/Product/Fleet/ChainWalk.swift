@@ -1,0 +1,165 @@
+import Basics
+import Foundation
+import Gateway
+import Link
+import OpenClaw
+import Vault
+
+/// Walks along the chain of one Instance and reports what each link showed. Never throws: a failure is a finding.
+public struct ChainWalk: Sendable {
+  let gateway: AWGateway
+  let vault: Vault
+  let clock: WallClock
+  let version: String
+
+  public init(gateway: AWGateway, vault: Vault, clock: WallClock, version: String) {
+    self.gateway = gateway
+    self.vault = vault
+    self.clock = clock
+    self.version = version
+  }
+
+  static let runtimeDeadline = Duration.seconds(10)
+
+  /// What a link showed: evidence, and what is not right with it, if anything.
+  private struct Seen {
+    var evidence: JSONValue
+    var degraded: AWError?
+  }
+
+  /// - Parameter turn: whether to end with a model turn, which costs tokens.
+  public func walk(_ instance: Instance, turn: Bool) async -> ChainReport {
+    var results: [CheckResult] = []
+    var client: GatewayClient?
+    defer { client?.close() }
+    let dialer = TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id)
+    for link in ChainLink.allCases where link != .turn || turn {
+      let broken = results.contains { if case .failed = $0.outcome { true } else { $0.outcome == .skipped } }
+      guard !broken else {
+        results.append(.init(link: link, outcome: .skipped, at: clock.now, durationMilliseconds: 0, evidence: .null))
+        continue
+      }
+      let started = ContinuousClock.now
+      let outcome: CheckResult.Outcome
+      var evidence = JSONValue.null
+      do {
+        let seen: Seen
+        switch link {
+        case .host: seen = Seen(evidence: ["connection": .string(try gateway.session(of: instance.host).connection)])
+        case .runtime: seen = try await runtime(instance)
+        case .live: seen = try await probe(.live, dialer)
+        case .ready: seen = try await probe(.ready, dialer)
+        case .hello:
+          let opened = try await hello(instance, dialer)
+          client = opened
+          seen = Self.greeting(opened, instance)
+        case .health: seen = try await health(client)
+        case .turn: seen = try await modelTurn(client)
+        }
+        evidence = seen.evidence
+        outcome = seen.degraded.map { .degraded(CheckFailure($0)) } ?? .passed
+      } catch {
+        let shown = (error as? GatewayFailure)?.explained ?? AWError.wrapping(error, doing: "The check of '\(link.title)'")
+        outcome = .failed(CheckFailure(shown))
+      }
+      results.append(
+        .init(
+          link: link, outcome: outcome, at: clock.now,
+          durationMilliseconds: (ContinuousClock.now - started).milliseconds, evidence: evidence))
+    }
+    return ChainReport(results: results)
+  }
+
+  private func runtime(_ instance: Instance) async throws -> Seen {
+    let reply = try await gateway.session(of: instance.host)
+      .call(.inspect(instance.runtime, instance.id), deadline: Self.runtimeDeadline)
+    guard case .state(let state) = reply else {
+      throw AWError(.runtimeFailed, "The Host answered something else than a state.", next: "Update its Connector.")
+    }
+    guard state.phase == .running else { throw Self.notRunning(state) }
+    return Seen(evidence: try JSONValue(encoding: state))
+  }
+
+  /// Why an Instance does not run, as a person reads it.
+  static func notRunning(_ state: RunState) -> AWError {
+    switch (state.phase, state.exitCode) {
+    case (.exited, 78):
+      AWError(
+        .runtimeConfigRefused, "OpenClaw refused its configuration or state and ended with code 78.",
+        next: "Read its last lines with 'aw instance logs'; it is not restarted by itself.")
+    case (.exited, let code):
+      AWError(
+        .runtimeExited,
+        "The Instance ended on its own\(code.map { " with code \($0)" } ?? "")\(state.outOfMemory ? ", out of memory" : "").",
+        next: "Read its last lines with 'aw instance logs'.")
+    case (.absent, _):
+      AWError(.runtimeExited, "The Host has nothing of this Instance.", next: "Provision it again.")
+    default:
+      AWError(.runtimeExited, "The Instance is stopped.", next: "Start it with 'aw instance start'.")
+    }
+  }
+
+  private func probe(_ probe: Probe, _ dialer: TunnelDialer) async throws -> Seen {
+    let answer = try await probe.ask(through: dialer)
+    let evidence: JSONValue = ["status": .integer(Int64(answer.status)), "path": .string(probe.rawValue)]
+    switch probe.verdict(on: answer) {
+    case .passed: return Seen(evidence: evidence)
+    case .notReady(let failing):
+      let what = failing.isEmpty ? "it does not say what" : failing.joined(separator: ", ")
+      return Seen(
+        evidence: evidence,
+        degraded: AWError(
+          .gatewayNotReady, "The Gateway says that it is not ready (\(what)).",
+          next: "Look at the named part on the Instance, and at its log."))
+    case .wrong(let what):
+      throw AWError(
+        .gatewayUnreachable, "What answers \(probe.rawValue) is not a healthy Gateway: \(what).",
+        next: "Check what listens on the Instance's port.")
+    }
+  }
+
+  private func hello(_ instance: Instance, _ dialer: TunnelDialer) async throws -> GatewayClient {
+    let secrets = InstanceSecrets(instance.id)
+    let device = try DeviceIdentity(seed: try await vault.get(SecretReference(secrets.deviceSeed)))
+    let token = try await vault.get(SecretReference(secrets.deviceToken))
+    return try await GatewayClient.connect(
+      through: dialer, credentials: .init(token: token, device: device), options: .control(version: version))
+  }
+
+  private static func greeting(_ client: GatewayClient, _ instance: Instance) -> Seen {
+    let missing = Set(ConnectOptions.narrowestScopes).subtracting(client.hello.scopes)
+    let evidence: JSONValue = [
+      "version": .string(client.hello.version), "protocol": .integer(client.hello.protocolVersion),
+      "scopes": .array(client.hello.scopes.map { .string($0) }),
+    ]
+    guard missing.isEmpty else {
+      return Seen(
+        evidence: evidence,
+        degraded: AWError(
+          .gatewayRefused, "The Gateway gave AW's device fewer scopes than it was paired with.",
+          next: "Its pairing was narrowed on the Instance; provision it again."))
+    }
+    return Seen(evidence: evidence)
+  }
+
+  private func health(_ client: GatewayClient?) async throws -> Seen {
+    guard let client else { throw CancellationError() }
+    let report = HealthReport(try await client.call("health"))
+    let evidence: JSONValue = ["findings": .array(report.findings.map { .string($0.what) })]
+    guard report.degradations.isEmpty else {
+      return Seen(
+        evidence: evidence,
+        degraded: AWError(
+          .gatewayNotReady, "The health report names: \(report.degradations.joined(separator: "; ")).",
+          next: "Look at the named parts on the Instance."))
+    }
+    return Seen(evidence: evidence)
+  }
+
+  private func modelTurn(_ client: GatewayClient?) async throws -> Seen {
+    guard let client else { throw CancellationError() }
+    let nonce = "aw-" + Hex.encode([UInt8].random(count: 6))
+    let outcome = try await ModelTurn.run(on: client, nonce: nonce)
+    return Seen(evidence: ["nonce": .string(nonce), "milliseconds": .integer(outcome.milliseconds)])
+  }
+}

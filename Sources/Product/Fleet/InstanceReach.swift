@@ -1,0 +1,36 @@
+import Basics
+import Gateway
+import Link
+import NIOCore
+import OpenClaw
+
+/// Reaches the port of one Instance through its Host's link.
+struct TunnelDialer: ByteDialer {
+  let gateway: AWGateway
+  let host: HostID
+  let instance: InstanceID
+
+  func dial<Value: Sendable>(
+    _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
+  ) async throws -> Value {
+    let session = try gateway.session(of: host)
+    return try await session.open(.openClaw(instance)) { stream in initialize(stream) }
+  }
+}
+
+/// The secrets of an Instance, by reference: the vault holds the values.
+public struct InstanceSecrets: Sendable {
+  public let gatewayToken: String
+  public let deviceSeed: String
+  public let deviceToken: String
+  public let modelKey: String
+
+  public init(_ instance: InstanceID) {
+    gatewayToken = "instance/\(instance)/gateway-token"
+    deviceSeed = "instance/\(instance)/device-seed"
+    deviceToken = "instance/\(instance)/device-token"
+    modelKey = "instance/\(instance)/model-key"
+  }
+
+  var all: [String] { [gatewayToken, deviceSeed, deviceToken, modelKey] }
+}
