@@ -167,13 +167,18 @@ let roomTests: [Target] = [
   tests(
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
-  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport"]),
+  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics"]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", logging]),
   tests(
     "ConformanceTests", "Conformance",
     ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto, logging],
     resources: [.copy("Frames")]),
-  tests("ScenarioTests", "Scenarios", ["Basics", "TestSupport", httpClient, subprocess, systemPackage]),
+  tests(
+    "ScenarioTests", "Scenarios",
+    [
+      "aw-synthetic", "Synthetic", "Fleet", "Work", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Connector",
+      "Basics", logging,
+    ]),
   tests("HouseTests", "HouseTests", ["Basics"]),
   .target(
     name: "TestSupport", dependencies: ["Basics", "Store", "Vault", "Evidence", "Access", logging],

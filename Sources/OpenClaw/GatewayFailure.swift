@@ -1,7 +1,7 @@
 import Basics
 
 /// An error as the Gateway reports it, in the old forms and the new.
-public struct GatewayFailure: Error, Sendable, Equatable {
+public struct GatewayFailure: ExplainedError, Sendable, Equatable {
   public let code: String
   public let message: String
   /// `details.code`: the precise reason at connect time.

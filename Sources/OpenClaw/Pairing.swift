@@ -24,14 +24,10 @@ public enum Pairing {
     do {
       return try await connect(through: dialer, credentials, options)
     } catch let failure as GatewayFailure {
-      guard case .pairingRequired(let request?, _) = failure.kind else { throw failure.explained }
+      guard case .pairingRequired(let request?, _) = failure.kind else { throw failure }
       try await approve(request)
     }
-    do {
-      return try await connect(through: dialer, credentials, options)
-    } catch let failure as GatewayFailure {
-      throw failure.explained
-    }
+    return try await connect(through: dialer, credentials, options)
   }
 
   private static func connect(

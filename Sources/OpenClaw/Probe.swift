@@ -64,18 +64,27 @@ public enum Probe: String, Sendable, CaseIterable {
     }
     let timer = channel.channel.eventLoop.scheduleTask(in: Probe.deadline) { channel.channel.close(promise: nil) }
     defer { timer.cancel() }
-    let answer = try await channel.executeThenClose { inbound, outbound in
-      let head = HTTPRequestHead(
-        version: .http1_1, method: .GET, uri: rawValue, headers: ["Host": "127.0.0.1:18789", "Connection": "close"])
-      try await outbound.write(.head(head))
-      try await outbound.write(.end(nil))
-      return try await Probe.collect(inbound)
+    do {
+      let answer = try await channel.executeThenClose { inbound, outbound in
+        let head = HTTPRequestHead(
+          version: .http1_1, method: .GET, uri: rawValue, headers: ["Host": "127.0.0.1:18789", "Connection": "close"])
+        try await outbound.write(.head(head))
+        try await outbound.write(.end(nil))
+        return try await Probe.collect(inbound)
+      }
+      if let answer { return answer }
+    } catch let error as any ExplainedError {
+      throw error
+    } catch {
+      throw unanswered(error)
     }
-    guard let answer else {
-      throw AWError(
-        .gatewayUnreachable, "The Gateway did not answer \(rawValue).", next: "Look at the Instance's state and log.")
-    }
-    return answer
+    throw unanswered(nil)
+  }
+
+  private func unanswered(_ cause: (any Error)?) -> AWError {
+    AWError(
+      .gatewayUnreachable, "The Gateway did not answer \(rawValue).", next: "Look at the Instance's state and log.",
+      cause: cause)
   }
 
   private static func collect(_ parts: NIOAsyncChannelInboundStream<HTTPClientResponsePart>) async throws -> Answer? {

@@ -23,6 +23,8 @@ enum WebSocketDialer {
     let outcome: Negotiated
     do {
       outcome = try await negotiation.get()
+    } catch let error as any ExplainedError {
+      throw error
     } catch {
       throw AWError(
         .gatewayUnreachable, "The Gateway WebSocket did not open.",

@@ -30,6 +30,7 @@ public struct AWError: Error, Sendable, CustomStringConvertible {
   /// Wraps what is not an `AWError` yet, so that a person never sees a raw one.
   public static func wrapping(_ error: any Error, doing what: String) -> AWError {
     if let error = error as? AWError { return error }
+    if let error = error as? any ExplainedError { return error.explained }
     return AWError(
       .internalFailure, "\(what) failed for a reason AW does not know how to explain.",
       next: "Look in the log of the control plane for the details.", cause: error)
@@ -38,4 +39,9 @@ public struct AWError: Error, Sendable, CustomStringConvertible {
 
 extension AWError: Equatable {
   public static func == (left: AWError, right: AWError) -> Bool { left.code == right.code }
+}
+
+/// An error of a room that knows how to speak to people.
+public protocol ExplainedError: Error {
+  var explained: AWError { get }
 }

@@ -59,8 +59,7 @@ public struct ChainWalk: Sendable {
         evidence = seen.evidence
         outcome = seen.degraded.map { .degraded(CheckFailure($0)) } ?? .passed
       } catch {
-        let shown = (error as? GatewayFailure)?.explained ?? AWError.wrapping(error, doing: "The check of '\(link.title)'")
-        outcome = .failed(CheckFailure(shown))
+        outcome = .failed(CheckFailure(AWError.wrapping(error, doing: "The check of '\(link.title)'")))
       }
       results.append(
         .init(

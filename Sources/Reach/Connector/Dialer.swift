@@ -128,7 +128,8 @@ struct Dialer: Sendable {
     case .trusted, nil:
       AWError(
         .linkRefused, "The AW Gateway at \(address) closed the connection during the handshake.",
-        next: "See the control plane's log. A Host that was removed, or whose certificate expired, must be enrolled again.",
+        next:
+          "See the control plane's log. A Host that was removed, or whose certificate expired, must be enrolled again.",
         cause: error)
     }
   }

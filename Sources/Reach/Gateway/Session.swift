@@ -96,12 +96,7 @@ public final class Session: Sendable {
 
   /// Explains an error of the link; errors that already speak to people pass.
   static func lost(_ error: any Error) -> any Error {
-    if error is AWError { return error }
-    if let refused = error as? TargetRefused {
-      return AWError(
-        .targetRefused, "The Host refused the stream: \(refused.failure.explanation).",
-        next: "Look at the Instance's state on its Host.", cause: error)
-    }
+    if error is AWError || error is any ExplainedError { return error }
     return AWError(
       .linkLost, "The link to the Host broke during the call.",
       next: "The Connector dials again by itself; try again when the Host is connected.", cause: error)

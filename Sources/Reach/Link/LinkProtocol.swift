@@ -98,9 +98,15 @@ public enum TargetFailure: String, Sendable, Codable, CaseIterable {
 }
 
 /// A stream that the far end answered with anything but 200.
-public struct TargetRefused: Error, Sendable, Equatable {
+public struct TargetRefused: ExplainedError, Sendable, Equatable {
   public let failure: TargetFailure
   public init(_ failure: TargetFailure) { self.failure = failure }
+
+  public var explained: AWError {
+    AWError(
+      .targetRefused, "The Host refused the stream: \(failure.explanation).",
+      next: "Look at the Instance's state on its Host.")
+  }
 }
 
 extension NIOHTTP2Handler.Configuration {

@@ -8,6 +8,10 @@ import Link
 public protocol InstanceRuntime: Sendable {
   var kind: RuntimeKind { get }
 
+  /// Takes up what an earlier Connector left: adopts the Instances that run, starts those that should, ends those
+  /// that should not. Called when the Connector begins; every other call does it first when it was not done.
+  func resume() async throws
+
   /// Whether this runtime can be used now. Never throws: what is missing is the answer.
   func availability() async -> RuntimeAvailability
 
@@ -41,4 +45,9 @@ public protocol InstanceRuntime: Sendable {
 
   /// Every Instance of which this runtime holds anything that runs or is installed.
   func instances() async throws -> [InstanceID]
+}
+
+extension InstanceRuntime {
+  /// A runtime that keeps nothing over restarts has nothing to take up.
+  public func resume() async throws {}
 }
