@@ -154,7 +154,7 @@ let roomTests: [Target] = [
   tests("BasicsTests", "Platform/BasicsTests", ["Basics"]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
-  tests("EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto]),
+  tests("EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto], resources: [.copy("verify_evidence.py")]),
   tests("AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
@@ -163,7 +163,7 @@ let roomTests: [Target] = [
       "Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting,
       httpTypes,
     ]),
-  tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, crypto]),
+  tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
   tests(
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
