@@ -123,7 +123,7 @@ let reach: [Target] = [
 ]
 
 let product: [Target] = [
-  room("Fleet", "Product/Fleet", ["Basics", "Store", "Vault", "Work", "OpenClaw", "Link", "Gateway", logging, nioCore]),
+  room("Fleet", "Product/Fleet", ["Basics", "Store", "Vault", "Evidence", "Access", "Work", "OpenClaw", "Link", "Gateway", crypto, logging, nioCore]),
   room("Watchdog", "Product/Watchdog", ["Basics", "Store", "Evidence", "Fleet", logging, lifecycle]),
 ]
 
@@ -155,7 +155,9 @@ let roomTests: [Target] = [
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
   tests("EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto], resources: [.copy("verify_evidence.py")]),
-  tests("AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"]),
+  tests(
+    "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
+    resources: [.copy("PolicyMatrix.txt")]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",
@@ -176,7 +178,7 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw-synthetic", "Synthetic", "Fleet", "Work", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Connector",
+      "aw-synthetic", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Connector",
       "Basics", logging,
     ]),
   tests("HouseTests", "HouseTests", ["Basics"]),

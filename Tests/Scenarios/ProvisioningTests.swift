@@ -1,5 +1,7 @@
+import Access
 import Basics
 import Connector
+import Evidence
 import Foundation
 import Gateway
 import Link
@@ -21,10 +23,13 @@ final class FleetScene: Sendable {
   let gateway: AWGateway
   let engine: WorkEngine
   let directory: String
-  let host: HostID
+  let host: Fleet.Host
   let walk: ChainWalk
+  let fleet: FleetService
+  let publisher: EvidencePublisher
   let finished: AsyncStream<WorkOperation>
   private let services: [Task<Void, any Error>]
+  static let actor = Actor.system("setup")
 
   init(program: String? = nil) async throws {
     let logger = Logger(label: "scene") { _ in SwiftLogNoOpLogHandler() }
@@ -32,32 +37,28 @@ final class FleetScene: Sendable {
     directory = NSTemporaryDirectory() + "aw-scene-" + Base64URL.encode([UInt8].random(count: 9))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     store = try await Store.open(
-      .sqlite(path: directory + "/aw.sqlite"), migrations: FleetRecords.migrations + WorkRecords.migrations,
+      .sqlite(path: directory + "/aw.sqlite"),
+      migrations: EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + FleetRecords.migrations,
       logger: logger)
     vault = try Vault.open(file: directory + "/vault", key: .fromFile(directory + "/vault.key"))
     let (authority, _) = try Authority.make(at: clock.now)
-    let delegate = SceneDelegate(authority: authority)
+    let evidence = EvidenceLog()
+    publisher = try await EvidencePublisher(
+      log: evidence, store: store, vault: vault, directory: directory + "/evidence", origin: "aw/test", clock: clock,
+      logger: logger)
+    let (links, linked) = AsyncStream<HostID>.makeStream()
+    let gatekeeper = FleetGatekeeper(
+      store: store, evidence: evidence, authority: authority, clock: clock, logger: logger,
+      changed: { linked.yield($0) })
     gateway = try await AWGateway.listen(
       .init(
         address: "127.0.0.1", port: 0, identity: try authority.gatewayIdentity(at: clock.now),
-        authorities: [authority.certificate]), delegate: delegate, clock: clock, logger: logger)
+        authorities: [authority.certificate]), delegate: gatekeeper, clock: clock, logger: logger)
     let listening = Task { [gateway] in try await gateway.run() }
 
     let model = try await FixtureModelServer.open(
       host: "127.0.0.1", port: 0, key: Secret("fixture-model-key"), logger: logger)
     let serving = Task { try await model.run() }
-
-    let enrolled = try await Enrolment.enrol(
-      directory: directory + "/host", address: "127.0.0.1", port: gateway.port,
-      ticket: .init(fingerprint: try authority.fingerprint, token: Secret("good")), program: "test", logger: logger)
-    host = enrolled.host
-    let runtime = ProcessRuntime(
-      dataDirectory: directory + "/host", program: try program ?? Self.openClaw(in: directory), logger: logger)
-    let connector = try Connector(
-      configuration: .init(directory: directory + "/host", program: "test"),
-      runtimes: Runtimes([runtime], logger: logger), logger: logger)
-    let linked = Task { try await connector.run() }
-    await delegate.linked()
 
     let provisioning = Provisioning(
       store: store, vault: vault, gateway: gateway, clock: clock, version: "1.0.0",
@@ -65,10 +66,25 @@ final class FleetScene: Sendable {
     let (finished, sink) = AsyncStream<WorkOperation>.makeStream()
     self.finished = finished
     engine = WorkEngine(
-      store: store, plans: [provisioning.plan], clock: clock, logger: logger, journal: { _, _, _ in },
+      store: store, plans: [provisioning.plan], clock: clock, logger: logger, journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
       changed: { if $0.isFinished { sink.yield($0) } })
+    fleet = FleetService(
+      acts: Acts(store: store, evidence: evidence, guardrails: [], clock: clock, logger: logger), store: store,
+      gateway: gateway, engine: engine)
+    let invitation = try await fleet.inviteHost(try Slug("host-1"), as: Self.actor)
+    _ = try await Enrolment.enrol(
+      directory: directory + "/host", address: "127.0.0.1", port: gateway.port,
+      ticket: .init(fingerprint: try authority.fingerprint, token: invitation.token), program: "test", logger: logger)
+    host = invitation.host
+    let runtime = ProcessRuntime(
+      dataDirectory: directory + "/host", program: try program ?? Self.openClaw(in: directory), logger: logger)
+    let connector = try Connector(
+      configuration: .init(directory: directory + "/host", program: "test"),
+      runtimes: Runtimes([runtime], logger: logger), logger: logger)
+    let linking = Task { try await connector.run() }
+    for await _ in links { break }
     walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: "1.0.0")
-    services = [linked, Task { [engine] in try await engine.run() }, listening, serving]
+    services = [linking, Task { [engine] in try await engine.run() }, listening, serving]
   }
 
   /// The synthetic program under the name that a Host would have it by.
@@ -84,28 +100,20 @@ final class FleetScene: Sendable {
 
   /// Asks for `acme-main` and waits until the operation has ended.
   func provision() async throws -> (WorkOperation, Instance) {
-    let now = Timestamp(.now)
-    let org = Org(id: .make(at: now), slug: try Slug("acme"), name: "Acme", sort: .synthetic, createdAt: now)
-    let instance = Instance(
-      id: .make(at: now), slug: try Slug("acme-main"), org: org.id, host: host, runtime: .process, image: nil,
-      requestedPort: nil, state: .provisioning, createdAt: now)
-    _ = try await store.write { [engine] tx in
-      try FleetRecords.insert(org, in: tx)
-      try FleetRecords.save(instance, in: tx)
-      return try engine.enqueue(
-        Provisioning.kind, subject: instance.id.text, actor: "test", input: .null, in: tx)
-    }
+    let org = try await fleet.createOrg(.init(slug: Slug("acme"), name: "Acme"), as: Self.actor)
+    let (instance, _) = try await fleet.createInstance(
+      .init(org: org.slug, placement: .init(slug: Slug("acme-main"), runtime: .process)), as: Self.actor)
     var ended: WorkOperation?
     for await operation in finished {
       ended = operation
       break
     }
-    let now2 = try await store.read { try FleetRecords.instance(instance.id, in: $0) }
-    return (try #require(ended), try #require(now2))
+    let stored = try await store.read { try FleetRecords.instance(instance.id, in: $0) }
+    return (try #require(ended), try #require(stored))
   }
 
   func close(_ instance: Instance) async throws {
-    _ = try await gateway.session(of: host).call(
+    _ = try await gateway.session(of: host.id).call(
       .remove(instance.runtime, instance.id, purge: true), deadline: .seconds(40))
     for service in services {
       service.cancel()
@@ -113,33 +121,6 @@ final class FleetScene: Sendable {
     }
     await store.close()
     try FileManager.default.removeItem(atPath: directory)
-  }
-}
-
-final class SceneDelegate: GatewayDelegate {
-  private let authority: Authority
-  private let arrivals: AsyncStream<Void>
-  private let arrived: AsyncStream<Void>.Continuation
-
-  init(authority: Authority) {
-    self.authority = authority
-    (arrivals, arrived) = AsyncStream.makeStream()
-  }
-
-  func enrol(_ request: EnrolmentRequest) async throws -> EnrolmentGrant {
-    let host = HostID.make(at: Timestamp(.now))
-    let bundle = try authority.signHost(host, request: request.signingRequest, at: Timestamp(.now))
-    return EnrolmentGrant(host: host, slug: try Slug("host-1"), bundle: bundle)
-  }
-  func admit(_ hello: Hello, from host: HostID) async throws {}
-  func renew(_ host: HostID, request: String) async throws -> CertificateBundle {
-    try authority.signHost(host, request: request, at: Timestamp(.now))
-  }
-  func connected(_ host: HostID, _ hello: Hello) async { arrived.yield() }
-  func disconnected(_ host: HostID, _ loss: LinkLoss) async {}
-
-  func linked() async {
-    for await _ in arrivals { return }
   }
 }
 
@@ -173,6 +154,50 @@ struct ProvisioningTests {
         #expect(database.range(of: Data(needle.utf8)) == nil && log.range(of: Data(needle.utf8)) == nil)
       }
     }
+    // Every act, transition and step is in the evidence, which verifies from its directory alone.
+    let published = await scene.publisher.publish()
+    #expect(published.problem == nil)
+    let verified = try EvidenceVerifier.verify(directory: scene.directory + "/evidence")
+    #expect(verified.isIntact, "\(verified.problems)")
+    let kinds = try await scene.store.read { tx in
+      try EvidenceLog().list(before: nil, limit: 100, in: tx).map(\.entry.kind.id)
+    }
+    #expect(
+      Set(kinds).isSuperset(of: [
+        "org.created", "host.invited", "host.enrolled", "host.connected", "instance.requested", "operation.step",
+        "operation.ended",
+      ]), "\(kinds)")
+    try await scene.close(instance)
+  }
+
+  @Test("what is refused is refused by name and changes nothing")
+  func refusals() async throws {
+    let scene = try await FleetScene()
+    let (_, instance) = try await scene.provision()
+    await #expect(throws: AWError(.orgNotSynthetic, "", next: "")) {
+      try await scene.fleet.createOrg(
+        .init(slug: Slug("contoso"), name: "Contoso", sort: "real"), as: FleetScene.actor)
+    }
+    await #expect(throws: AWError(.slugTaken, "", next: "")) {
+      try await scene.fleet.createOrg(.init(slug: Slug("acme"), name: "Acme"), as: FleetScene.actor)
+    }
+    await #expect(throws: AWError(.slugTaken, "", next: "")) {
+      try await scene.fleet.createInstance(
+        .init(org: Slug("acme"), placement: .init(slug: Slug("acme-main"), runtime: .process)), as: FleetScene.actor)
+    }
+    await #expect(throws: AWError(.orgUnknown, "", next: "")) {
+      try await scene.fleet.createInstance(
+        .init(org: Slug("nobody"), placement: .init(slug: Slug("x"), runtime: .process)), as: FleetScene.actor)
+    }
+    await #expect(throws: AWError(.runtimeUnavailable, "", next: "")) {
+      try await scene.fleet.createInstance(
+        .init(org: Slug("acme"), placement: .init(slug: Slug("x"), runtime: .docker, image: "sha256:1")),
+        as: FleetScene.actor)
+    }
+    let rehearsed = try await scene.fleet.createOrg(
+      .init(slug: Slug("later"), name: "Later"), as: FleetScene.actor, dryRun: true)
+    #expect(try await scene.store.read { try FleetRecords.org(rehearsed.id, in: $0) } == nil)
+    #expect(try await scene.store.read { try FleetRecords.instances(after: nil, limit: 10, in: $0).count } == 1)
     try await scene.close(instance)
   }
 
@@ -180,7 +205,7 @@ struct ProvisioningTests {
   func stopped() async throws {
     let scene = try await FleetScene()
     let (_, instance) = try await scene.provision()
-    _ = try await scene.gateway.session(of: scene.host)
+    _ = try await scene.gateway.session(of: scene.host.id)
       .call(.stop(.process, instance.id), deadline: .seconds(40))
     let report = await scene.walk.walk(instance, turn: true)
     #expect(report.broken?.link == .runtime)
@@ -191,7 +216,7 @@ struct ProvisioningTests {
   @Test("a program that refuses its configuration fails the operation by name and leaves nothing")
   func exit78() async throws {
     let program = NSTemporaryDirectory() + "aw-exit78-\(UUID().uuidString)"
-    try "#!/bin/sh\nexit 78\n".write(toFile: program, atomically: true, encoding: .utf8)
+    try "#!/bin/sh\n[ \"$1\" = --version ] && echo OpenClaw 2026.6.9 && exit 0\nexit 78\n".write(toFile: program, atomically: true, encoding: .utf8)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
     let scene = try await FleetScene(program: program)
     let (operation, instance) = try await scene.provision()

@@ -78,7 +78,8 @@ public enum Placement {
     }
     let runtime = host.runtimes.first { $0.kind == request.runtime }
     guard let runtime, runtime.available else {
-      let why = runtime?.detail ?? "its Connector does not offer it"
+      let detail = runtime?.detail ?? "its Connector does not offer it"
+      let why = detail.hasSuffix(".") ? String(detail.dropLast()) : detail
       return AWError(
         .runtimeUnavailable, "The Host '\(host.slug)' cannot use the runtime '\(request.runtime.rawValue)': \(why).",
         next: "Mend that on the Host, or choose another runtime or Host.")

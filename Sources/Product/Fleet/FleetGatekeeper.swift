@@ -1,0 +1,142 @@
+import Basics
+import Crypto
+import Evidence
+import Foundation
+import Gateway
+import Link
+import Logging
+import Store
+
+/// Answers the AW Gateway's questions about Hosts, and records what it tells.
+public struct FleetGatekeeper: GatewayDelegate {
+  let store: Store
+  let evidence: EvidenceLog
+  let authority: Authority
+  let clock: WallClock
+  let logger: Logger
+  let changed: @Sendable (HostID) -> Void
+
+  /// - Parameter changed: told after every commit, for live pages.
+  public init(
+    store: Store, evidence: EvidenceLog, authority: Authority, clock: WallClock, logger: Logger,
+    changed: @escaping @Sendable (HostID) -> Void
+  ) {
+    self.store = store
+    self.evidence = evidence
+    self.authority = authority
+    self.clock = clock
+    self.logger = logger
+    self.changed = changed
+  }
+
+  static let actor = "system/aw-gateway"
+
+  public func enrol(_ request: EnrolmentRequest) async throws -> EnrolmentGrant {
+    let now = clock.now
+    try Self.checkClock(request.clock, now: now)
+    let hash = SHA256.hex(Data(request.token.utf8))
+    return try await store.write { tx in
+      let row = try FleetRecords.enrolment(hash: hash, in: tx)
+      try Self.check(row, now: now)
+      guard let row, var host = try FleetRecords.host(row.host, in: tx) else { throw Self.unknownTicket }
+      host.state = .active
+      host.machine = request.machine
+      host.program = request.program
+      let bundle = try authority.signHost(host.id, request: request.signingRequest, at: now)
+      try FleetRecords.useEnrolment(hash: hash, at: now, in: tx)
+      try FleetRecords.save(host, in: tx)
+      try record(.hostEnrolled, host, ["machine": .string(request.machine)], at: now, in: tx)
+      return EnrolmentGrant(host: host.id, slug: host.slug, bundle: bundle)
+    }
+  }
+
+  /// Whether a token may still be redeemed: a pure decision.
+  static func check(_ row: FleetRecords.EnrolmentRow?, now: Timestamp) throws(AWError) {
+    guard let row else { throw unknownTicket }
+    if let usedAt = row.usedAt {
+      throw AWError(
+        .enrolmentUsed, "This enrolment ticket was used at \(usedAt).", next: "Get a new line: 'aw host enroll'.")
+    }
+    guard now <= row.expiresAt else {
+      throw AWError(
+        .enrolmentExpired, "This enrolment ticket expired at \(row.expiresAt).",
+        next: "Get a new line: 'aw host enroll'.")
+    }
+  }
+
+  private static var unknownTicket: AWError {
+    AWError(
+      .enrolmentInvalid, "This control plane gave out no such enrolment ticket.",
+      next: "Get a new line: 'aw host enroll'.")
+  }
+
+  static func checkClock(_ theirs: Timestamp, now: Timestamp) throws(AWError) {
+    let skew = theirs.since(now)
+    let size = max(skew, .zero - skew)
+    guard size <= LinkLimits.clockSkewMax else {
+      throw AWError(
+        .linkClockSkew,
+        "The Host's clock is \(Int(size.seconds)) s \(skew > .zero ? "ahead of" : "behind") the control plane's.",
+        next: "Set the clocks of both machines (NTP), then try again.")
+    }
+  }
+
+  public func admit(_ hello: Hello, from host: HostID) async throws {
+    try Self.checkClock(hello.clock, now: clock.now)
+    guard try await store.read({ try FleetRecords.host(host, in: $0) }) != nil else {
+      throw AWError(
+        .hostUnknown, "This Host was removed from the control plane.", next: "Enrol the machine again if that was wrong.")
+    }
+  }
+
+  public func renew(_ host: HostID, request: String) async throws -> CertificateBundle {
+    try authority.signHost(host, request: request, at: clock.now)
+  }
+
+  public func connected(_ host: HostID, _ hello: Hello) async {
+    await update(host, .hostConnected, ["epoch": .integer(hello.epoch)]) { host, now in
+      host.connectedAt = now
+      host.disconnectedAt = nil
+      host.program = hello.program
+      host.runtimes = hello.runtimes
+    }
+  }
+
+  public func disconnected(_ host: HostID, _ loss: LinkLoss) async {
+    let data: JSONValue = ["class": .string(loss.lossClass.rawValue), "detail": .string(loss.detail)]
+    await update(host, .hostDisconnected, data) { host, now in
+      host.disconnectedAt = now
+      host.lastLoss = loss.lossClass.rawValue
+    }
+  }
+
+  /// A transition that cannot be recorded does not undo itself: the link is up or down whatever the database says.
+  /// The next transition writes the whole state again.
+  private func update(
+    _ id: HostID, _ kind: EvidenceKind, _ data: JSONValue,
+    _ edit: @escaping @Sendable (inout Host, Timestamp) -> Void
+  ) async {
+    let now = clock.now
+    do {
+      try await store.write { tx in
+        guard var host = try FleetRecords.host(id, in: tx) else { return }
+        edit(&host, now)
+        try FleetRecords.save(host, in: tx)
+        try record(kind, host, data, at: now, in: tx)
+        tx.afterCommit { changed(id) }
+      }
+    } catch {
+      logger.error(
+        "a Host's transition could not be recorded",
+        metadata: ["host": "\(id)", "kind": "\(kind)", "error": "\(AWError.wrapping(error, doing: "Recording").chain)"])
+    }
+  }
+
+  private func record(_ kind: EvidenceKind, _ host: Host, _ data: JSONValue, at now: Timestamp, in tx: Transaction) throws {
+    try evidence.append(
+      EvidenceEntry(
+        kind: kind, at: now, actor: Self.actor,
+        subject: EvidenceSubject(type: "host", id: host.id.text, slug: host.slug.text), org: nil, act: nil, data: data),
+      in: tx)
+  }
+}
