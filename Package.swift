@@ -1,5 +1,4 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 // The house: Commands -> Product -> (Reach, OpenClaw, Platform). A room is a target, so the compiler keeps the
@@ -21,55 +20,27 @@ let nioPosix = library("NIOPosix", "swift-nio")
 let nioHTTP1 = library("NIOHTTP1", "swift-nio")
 let nioTLS = library("NIOTLS", "swift-nio")
 let nioWebSocket = library("NIOWebSocket", "swift-nio")
-let nioEmbedded = library("NIOEmbedded", "swift-nio")
 let nioConcurrency = library("NIOConcurrencyHelpers", "swift-nio")
 let nioFoundation = library("NIOFoundationCompat", "swift-nio")
 let nioSSL = library("NIOSSL", "swift-nio-ssl")
 let nioHTTP2 = library("NIOHTTP2", "swift-nio-http2")
 let nioHPACK = library("NIOHPACK", "swift-nio-http2")
-let nioHTTPTypes = library("NIOHTTPTypes", "swift-nio-extras")
-let nioHTTPTypesHTTP1 = library("NIOHTTPTypesHTTP1", "swift-nio-extras")
-let httpTypes = library("HTTPTypes", "swift-http-types")
 let x509 = library("X509", "swift-certificates")
 let asn1 = library("SwiftASN1", "swift-asn1")
 let crypto = library("Crypto", "swift-crypto")
 let cryptoExtras = library("CryptoExtras", "swift-crypto")
 let hummingbird = library("Hummingbird", "hummingbird")
-let hummingbirdCore = library("HummingbirdCore", "hummingbird")
-let hummingbirdTesting = library("HummingbirdTesting", "hummingbird")
 let mustache = library("Mustache", "swift-mustache")
 let logging = library("Logging", "swift-log")
 let metrics = library("Metrics", "swift-metrics")
-let coreMetrics = library("CoreMetrics", "swift-metrics")
 let httpClient = library("AsyncHTTPClient", "async-http-client")
 let lifecycle = library("ServiceLifecycle", "swift-service-lifecycle")
 let grdb = library("GRDB", "GRDB.swift")
 let arguments = library("ArgumentParser", "swift-argument-parser")
 let subprocess = library("Subprocess", "swift-subprocess")
 let systemPackage = library("SystemPackage", "swift-system")
-let asyncAlgorithms = library("AsyncAlgorithms", "swift-async-algorithms")
 
 // MARK: - Rooms
-
-func present(_ targets: [Target]) -> [Target] {
-  let only = (ProcessInfo.processInfo.environment["AW_ROOMS"] ?? "").split(separator: ",").map(String.init)
-  let there = targets.filter { t in
-    let dir = Context.packageDirectory + "/" + (t.path ?? "")
-    let files = FileManager.default.enumerator(atPath: dir)?.compactMap { $0 as? String } ?? []
-    return files.contains { $0.hasSuffix(".swift") } || t.type == .system
-  }
-  if only.isEmpty { return there }
-  var wanted = Set(only), grew = true
-  while grew {
-    grew = false
-    for t in there where wanted.contains(t.name) {
-      for d in t.dependencies {
-        if case .byNameItem(let n, _) = d, !wanted.contains(n) { wanted.insert(n); grew = true }
-      }
-    }
-  }
-  return there.filter { wanted.contains($0.name) }
-}
 
 func room(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
   .target(
@@ -90,12 +61,6 @@ let platform: [Target] = [
   room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
   room("Work", "Platform/Work", ["Basics", "Store", logging, lifecycle]),
-  room(
-    "Web", "Platform/Web",
-    [
-      "Basics", "Store", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging, metrics,
-      coreMetrics, nioCore, httpTypes, lifecycle, asyncAlgorithms,
-    ], resources: [.copy("Assets")]),
 ]
 
 let openClaw: [Target] = [
@@ -123,8 +88,9 @@ let reach: [Target] = [
 ]
 
 let product: [Target] = [
-  room("Fleet", "Product/Fleet", ["Basics", "Store", "Vault", "Evidence", "Access", "Work", "OpenClaw", "Link", "Gateway", crypto, logging, nioCore]),
-  room("Watchdog", "Product/Watchdog", ["Basics", "Store", "Evidence", "Fleet", logging, lifecycle]),
+  room(
+    "Fleet", "Product/Fleet",
+    ["Basics", "Store", "Vault", "Evidence", "Access", "Work", "OpenClaw", "Link", "Gateway", crypto, logging, nioCore])
 ]
 
 let synthetic: [Target] = [
@@ -138,33 +104,21 @@ let synthetic: [Target] = [
 
 let commands: [Target] = [
   .executableTarget(
-    name: "aw",
-    dependencies: [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", "Connector",
-      "Fleet", "Watchdog", arguments, logging, lifecycle, httpClient, nioCore, nioPosix, hummingbird, subprocess,
-      systemPackage,
-    ],
-    path: "Sources/Commands/aw", swiftSettings: strict),
-  .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],
-    path: "Sources/Commands/aw-synthetic", swiftSettings: strict),
+    path: "Sources/Commands/aw-synthetic", swiftSettings: strict)
 ]
 
 let roomTests: [Target] = [
   tests("BasicsTests", "Platform/BasicsTests", ["Basics"]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
-  tests("EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto], resources: [.copy("verify_evidence.py")]),
+  tests(
+    "EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto],
+    resources: [.copy("verify_evidence.py")]),
   tests(
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
     resources: [.copy("PolicyMatrix.txt")]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
-  tests(
-    "WebTests", "Platform/WebTests",
-    [
-      "Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting,
-      httpTypes,
-    ]),
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
   tests(
     "ReachTests", "ReachTests",
@@ -178,7 +132,8 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw-synthetic", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Connector",
+      "aw-synthetic", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Store", "Vault", "OpenClaw", "Link",
+      "Gateway", "Connector",
       "Basics", logging,
     ]),
   tests("HouseTests", "HouseTests", ["Basics"]),
@@ -193,14 +148,11 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
-    .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -211,6 +163,6 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
   ],
-  targets: present(platform + openClaw + reach + product + synthetic + commands + roomTests),
+  targets: platform + openClaw + reach + product + synthetic + commands + roomTests,
   swiftLanguageModes: [.v6]
 )

@@ -11,11 +11,16 @@ import Synchronization
 public final class GatewayClient: Sendable {
   public static let challengeDeadline = Duration.seconds(15)
   public static let callDeadline = Duration.seconds(30)
-  static let eventsBufferedMax = 1_024
 
   private struct Waiting {
     let wantsFinal: Bool
     let continuation: CheckedContinuation<JSONValue, any Error>
+    let timer: Task<Void, any Error>
+
+    func resume(with result: Result<JSONValue, any Error>) {
+      timer.cancel()
+      continuation.resume(with: result)
+    }
   }
 
   private enum State {
@@ -29,6 +34,7 @@ public final class GatewayClient: Sendable {
 
   private let socket: GatewaySocket
   private let state = Mutex(State.open(waiting: [:]))
+  private let audience = EventAudience()
   private let pump: Task<Void, Never>
 
   /// Connects and introduces AW.
@@ -79,12 +85,20 @@ public final class GatewayClient: Sendable {
       next: "Check which program listens on the Instance's port.")
   }
 
+  /// How many events were lost: numbers that the Gateway skipped, and what a full buffer dropped. When it grows, what
+  /// was built from events must be fetched anew.
+  public var eventsMissed: Int { audience.missed }
+
+  /// The events that `wants` chooses, from now on: apart from `events`, and until the connection ends.
+  func listen(for wants: @escaping @Sendable (GatewayEvent) -> Bool) -> AsyncStream<GatewayEvent> {
+    audience.listen(for: wants)
+  }
+
   private init(socket: GatewaySocket, hello: HelloOK) {
     self.socket = socket
     self.hello = hello
-    let (events, eventSink) = AsyncStream<GatewayEvent>.makeStream(
-      bufferingPolicy: .bufferingNewest(Self.eventsBufferedMax))
-    self.events = events
+    let audience = audience
+    events = audience.listen { _ in true }
     let (frames, frameSink) = AsyncStream<GatewayFrame>.makeStream()
     pump = Task {
       do {
@@ -96,10 +110,10 @@ public final class GatewayClient: Sendable {
     }
     Task { [weak self] in
       for await frame in frames {
-        if case .event(let event) = frame { eventSink.yield(event) }
+        if case .event(let event) = frame { audience.hear(event) }
         if case .response(let id, let result) = frame { self?.answered(id, result) }
       }
-      eventSink.finish()
+      audience.end()
       self?.ended(socket.closeError)
     }
   }
@@ -136,15 +150,6 @@ public final class GatewayClient: Sendable {
     _ method: String, _ params: JSONValue, deadline: Duration, wantsFinal: Bool
   ) async throws -> JSONValue {
     let id = UUID().uuidString.lowercased()
-    let timer = Task { [weak self] in
-      try await Task.sleep(for: deadline)
-      self?.abandon(
-        id,
-        AWError(
-          .gatewayTimeout, "The Gateway did not answer '\(method)' within \(Int(deadline.seconds)) s.",
-          next: "Look at the Instance's load and log."))
-    }
-    defer { timer.cancel() }
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         let refusal = state.withLock { state -> (any Error)? in
@@ -152,7 +157,9 @@ public final class GatewayClient: Sendable {
           case .closed(let error): return error
           case .open(var waiting):
             guard !Task.isCancelled else { return CancellationError() }
-            waiting[id] = Waiting(wantsFinal: wantsFinal, continuation: continuation)
+            // Set off under the lock: a timer that fires at once must find the call it is for.
+            let timer = timer(id, method, deadline)
+            waiting[id] = Waiting(wantsFinal: wantsFinal, continuation: continuation, timer: timer)
             state = .open(waiting: waiting)
             return nil
           }
@@ -162,6 +169,17 @@ public final class GatewayClient: Sendable {
       }
     } onCancel: {
       abandon(id, CancellationError())
+    }
+  }
+
+  private func timer(_ id: String, _ method: String, _ deadline: Duration) -> Task<Void, any Error> {
+    Task { [weak self] in
+      try await Task.sleep(for: deadline)
+      self?.abandon(
+        id,
+        AWError(
+          .gatewayTimeout, "The Gateway did not answer '\(method)' within \(deadline.inSeconds).",
+          next: "Look at the Instance's load and log."))
     }
   }
 
@@ -175,7 +193,7 @@ public final class GatewayClient: Sendable {
       state = .open(waiting: waiting)
       return call
     }
-    waiting?.continuation.resume(with: result.mapError { $0 as any Error })
+    waiting?.resume(with: result.mapError { $0 as any Error })
   }
 
   private func abandon(_ id: String, _ error: any Error) {
@@ -184,7 +202,7 @@ public final class GatewayClient: Sendable {
       defer { state = .open(waiting: waiting) }
       return waiting.removeValue(forKey: id)
     }
-    waiting?.continuation.resume(throwing: error)
+    waiting?.resume(with: .failure(error))
   }
 
   private func ended(_ error: AWError) {
@@ -193,7 +211,7 @@ public final class GatewayClient: Sendable {
       state = .closed(error)
       return Array(waiting.values)
     }
-    for waiting in all { waiting.continuation.resume(throwing: error) }
+    for waiting in all { waiting.resume(with: .failure(error)) }
   }
 }
 
@@ -206,11 +224,16 @@ func withDeadline<Value: Sendable>(
     group.addTask {
       try await Task.sleep(for: deadline)
       throw AWError(
-        .gatewayTimeout, "\(what) did not come within \(Int(deadline.seconds)) s.",
+        .gatewayTimeout, "\(what) did not come within \(deadline.inSeconds).",
         next: "The Instance may be overloaded or still starting; look at its log.")
     }
     defer { group.cancelAll() }
     guard let value = try await group.next() else { throw CancellationError() }
     return value
   }
+}
+
+extension Duration {
+  /// For people: whole seconds, or milliseconds below two seconds.
+  var inSeconds: String { self < .seconds(2) ? "\(milliseconds) ms" : "\(Int(seconds)) s" }
 }

@@ -11,6 +11,8 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
   public let requestID: String?
   public let retryable: Bool
   public let retryAfter: Duration?
+  /// The Gateway's own advice, such as `update_auth_credentials`.
+  public let recommendedNextStep: String?
 
   init(error: JSONValue) {
     let details = error["details"]
@@ -21,6 +23,7 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
     requestID = details?["requestId"]?.stringValue
     retryable = (error["retryable"] ?? details?["retryable"])?.boolValue ?? false
     retryAfter = (error["retryAfterMs"] ?? details?["retryAfterMs"])?.intValue.map { .milliseconds($0) }
+    recommendedNextStep = details?["recommendedNextStep"]?.stringValue
   }
 
   /// What to do about it.
@@ -38,6 +41,8 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
 
   public var kind: Kind {
     switch detailCode {
+    case "PAIRING_REJECTED": return .pairingRequired(requestID: nil, reason: "rejected")
+    case "PAIRING_EXPIRED": return .pairingRequired(requestID: nil, reason: "expired")
     case "PAIRING_REQUIRED": return .pairingRequired(requestID: requestID, reason: reason)
     case "PROTOCOL_MISMATCH", "CLIENT_VERSION_MISMATCH": return .protocolMismatch
     case "AUTH_RATE_LIMITED": return .rateLimited(retryAfter: retryAfter)
@@ -48,7 +53,14 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
     default: break
     }
     if code == "FORBIDDEN" || message.hasPrefix("missing scope") { return .missingScope }
-    if code == "UNAVAILABLE" { return .starting(retryAfter: retryAfter ?? .milliseconds(500)) }
+    if code == "NOT_PAIRED" { return .pairingRequired(requestID: requestID, reason: reason) }
+    // UNAVAILABLE says many things: a start that is not over, too many calls, a run that failed, a node that is away.
+    if message.contains("rate limit exceeded") || message.contains("too many failed authentication") {
+      return .rateLimited(retryAfter: retryAfter)
+    }
+    if code == "UNAVAILABLE", reason == "startup-sidecars" || retryAfter != nil {
+      return .starting(retryAfter: retryAfter ?? .milliseconds(500))
+    }
     return .other
   }
 
@@ -67,15 +79,16 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
       AWError(.gatewayNotReady, "The Gateway is still starting: \(message).", next: "Wait; AW tries again by itself.")
     case .rateLimited(let after):
       AWError(
-        .gatewayRefused, "The Gateway refuses AW for now after too many failed attempts.",
-        next: "Wait \(after.map { "\(Int($0.seconds)) s" } ?? "a few minutes"), then find who sends a wrong token.")
+        .gatewayRefused, "The Gateway refuses AW for now, after too many calls or failed attempts.",
+        next: "Wait \(after?.inSeconds ?? "a few minutes"), then find who calls too often or with a wrong token.")
     case .protocolMismatch:
       AWError(
         .gatewayProtocol, "The Gateway speaks another protocol than AW: \(message).",
         next: "Use a version of OpenClaw that this AW supports.")
     case .clockSkew:
       AWError(
-        .gatewayRefused, "The Gateway says AW's signature is too old: the Host's clock differs from the control plane's.",
+        .gatewayRefused,
+        "The Gateway says that AW's signature is too old: the Host's clock differs from the control plane's.",
         next: "Set both clocks (NTP).")
     case .deviceProof:
       AWError(

@@ -73,7 +73,14 @@ final class GatewaySocket: Sendable {
     closing.withLock { if $0 == nil { $0 = (1_006, "\(type(of: error))") } }
   }
 
-  func close() { channel.close(promise: nil) }
+  /// Says goodbye first, so that the Gateway does not take it for a lost connection.
+  func close() {
+    var data = ByteBuffer()
+    data.write(webSocketErrorCode: .normalClosure)
+    let goodbye = WebSocketFrame(fin: true, opcode: .connectionClose, maskKey: .random(), data: data)
+    let channel = channel
+    channel.writeAndFlush(goodbye).whenComplete { _ in channel.close(promise: nil) }
+  }
 
   /// How the socket ended, for a person.
   var closeError: AWError {

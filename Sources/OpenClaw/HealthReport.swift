@@ -57,7 +57,9 @@ public struct HealthReport: Sendable, Equatable {
     let broken = value?["errors"]?.arrayValue ?? []
     let quarantined = engines?["quarantined"]?.arrayValue ?? []
     return broken.map { Finding(.degraded, "the plugin '\($0["id"]?.stringValue ?? "?")' failed to load") }
-      + quarantined.map { Finding(.degraded, "the context engine '\($0["engineId"]?.stringValue ?? "?")' is quarantined") }
+      + quarantined.map {
+        Finding(.degraded, "the context engine '\($0["engineId"]?.stringValue ?? "?")' is quarantined")
+      }
   }
 
   private static func queues(_ value: JSONValue?) -> [Finding] {
@@ -82,7 +84,9 @@ public struct HealthReport: Sendable, Equatable {
         let down = state["running"]?.boolValue == false || state["connected"]?.boolValue == false
         let unhealthy = state["healthState"]?.stringValue
         guard down || unhealthy != nil else { return nil }
-        return Finding(.degraded, "the channel '\(channel)' account '\(account)' is \(unhealthy ?? "not running")")
+        // The Gateway restarts a stale socket by itself and stays ready meanwhile.
+        let severity = !down && unhealthy == "stale-socket" ? Severity.note : .degraded
+        return Finding(severity, "the channel '\(channel)' account '\(account)' is \(unhealthy ?? "not running")")
       }
     }
   }

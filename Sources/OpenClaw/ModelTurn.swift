@@ -24,6 +24,8 @@ public enum ModelTurn {
     let started = ContinuousClock.now
     let run = UUID().uuidString.lowercased()
     let text = try await withDeadline(deadline, doing: "The model's answer") {
+      // Listening starts before the question: the answer may be faster than the acknowledgement.
+      let events = client.listen { $0.name == "chat" && $0.payload["runId"]?.stringValue == run }
       do {
         _ = try await client.call(
           "chat.send",
@@ -33,7 +35,7 @@ public enum ModelTurn {
       } catch let failure as GatewayFailure {
         throw failure.explained
       }
-      return try await answer(to: run, from: client.events)
+      return try await answer(from: events)
     }
     guard text.contains(nonce) else {
       throw AWError(
@@ -43,9 +45,8 @@ public enum ModelTurn {
     return Outcome(text: text, milliseconds: (ContinuousClock.now - started).milliseconds)
   }
 
-  private static func answer(to run: String, from events: AsyncStream<GatewayEvent>) async throws -> String {
+  private static func answer(from events: AsyncStream<GatewayEvent>) async throws -> String {
     for await event in events {
-      guard event.name == "chat", event.payload["runId"]?.stringValue == run else { continue }
       switch event.payload["state"]?.stringValue {
       case "final": return text(of: event.payload["message"])
       case "error":

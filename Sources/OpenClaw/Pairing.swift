@@ -11,8 +11,9 @@ public enum Pairing {
     public let gatewayDevice: String?
   }
 
-  /// Connects with the shared token. From the Host's own loopback the Gateway pairs the device at once; from a container's
-  /// network it asks for approval, which `approve` gives on the Host, once: another try would replace the request.
+  /// Connects with the shared token. From the Host's own loopback the Gateway pairs the device at once; from a
+  /// container's network it asks for approval, which `approve` gives on the Host, once: another try would replace the
+  /// request.
   ///
   /// - Throws: `gatewayPairingRequired` when the approval did not help, or what the Gateway said.
   public static func pair(

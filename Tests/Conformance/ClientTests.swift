@@ -33,7 +33,8 @@ final class InstanceScene: Sendable {
       "OPENCLAW_STATE_DIR": state, "OPENCLAW_CONFIG_PATH": state + "/openclaw.json", "OPENCLAW_HOME": state,
       "OPENCLAW_GATEWAY_TOKEN": token.withText { $0 }, "MODEL_KEY": key.withText { $0 },
     ]
-    let start = try GatewayProgram(port: 0, bind: "loopback", allowUnconfigured: false).prepare(environment: environment)
+    let start = try GatewayProgram(port: 0, bind: "loopback", allowUnconfigured: false).prepare(
+      environment: environment)
     let gateway = try await GatewayServer.open(start, logger: logger)
     dialer = TCPDialer(host: "127.0.0.1", port: gateway.port)
     tasks = [Task { try await model.run() }, Task { try await gateway.run() }]

@@ -149,12 +149,14 @@ struct ServerDecisionTests {
     )
   }
 
-  @Test("a config is refused for what OpenClaw refuses", arguments: [
-    (#"{"gateway":{"mode":"local"},"nonsense":1}"#, #"Unrecognized key: "nonsense""#),
-    (#"{"gateway":{"mode":"local","port":"abc"}}"#, "Invalid input: expected number"),
-    (#"{"gateway":{"mode":"local","bind":"0.0.0.0"}}"#, "Invalid option"),
-    (#"{"gateway":"#, "JSON5 parse failed"),
-  ])
+  @Test(
+    "a config is refused for what OpenClaw refuses",
+    arguments: [
+      (#"{"gateway":{"mode":"local"},"nonsense":1}"#, #"Unrecognized key: "nonsense""#),
+      (#"{"gateway":{"mode":"local","port":"abc"}}"#, "Invalid input: expected number"),
+      (#"{"gateway":{"mode":"local","bind":"0.0.0.0"}}"#, "Invalid option"),
+      (#"{"gateway":"#, "JSON5 parse failed"),
+    ])
   func configIssues(text: String, problem: String) {
     let file = ConfigFile(path: "/x", raw: text)
     #expect(file.issues.contains { $0.message.hasPrefix(problem) })
@@ -166,12 +168,14 @@ struct ServerDecisionTests {
     #expect(file.issues == [])
   }
 
-  @Test("a start is refused with the exit code that tells why", arguments: [
-    (#"{"gateway":{"mode":"local"},"nonsense":1}"#, nil, Int32(78)),
-    (#"{"gateway":{}}"#, nil, 78), (#"{"gateway":{"mode":"local","auth":{"mode":"none"}}}"#, "lan", 78),
-    (#"{"gateway":{"mode":"local"}}"#, "lan", 78),
-    (#"{"gateway":{"mode":"local","auth":{"token":{"source":"env","provider":"default","id":"NOT_SET"}}}}"#, nil, 1),
-  ] as [(String, String?, Int32)])
+  @Test(
+    "a start is refused with the exit code that tells why",
+    arguments: [
+      (#"{"gateway":{"mode":"local"},"nonsense":1}"#, nil, Int32(78)),
+      (#"{"gateway":{}}"#, nil, 78), (#"{"gateway":{"mode":"local","auth":{"mode":"none"}}}"#, "lan", 78),
+      (#"{"gateway":{"mode":"local"}}"#, "lan", 78),
+      (#"{"gateway":{"mode":"local","auth":{"token":{"source":"env","provider":"default","id":"NOT_SET"}}}}"#, nil, 1),
+    ] as [(String, String?, Int32)])
   func refusals(text: String, bind: String?, code: Int32) throws {
     let directory = NSTemporaryDirectory() + "aw-start-" + Hex.encode([UInt8].random(count: 6))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -222,11 +226,13 @@ struct ServerDecisionTests {
     #expect(answer("Bearer k").body.contains(#""content":"abc-1""#))
   }
 
-  @Test("a cron expression finds its next minute", arguments: [
-    ("*/15 * * * *", "2026-11-24T06:31:00Z", "2026-11-24T06:45:00Z"),
-    ("0 9 1 * *", "2026-11-24T06:31:00Z", "2026-12-01T09:00:00Z"),
-    ("30 6 * * 1", "2026-11-24T06:31:00Z", "2026-11-30T06:30:00Z"),
-  ])
+  @Test(
+    "a cron expression finds its next minute",
+    arguments: [
+      ("*/15 * * * *", "2026-11-24T06:31:00Z", "2026-11-24T06:45:00Z"),
+      ("0 9 1 * *", "2026-11-24T06:31:00Z", "2026-12-01T09:00:00Z"),
+      ("30 6 * * 1", "2026-11-24T06:31:00Z", "2026-11-30T06:30:00Z"),
+    ])
   func cronExpression(text: String, now: String, next: String) throws {
     let after = try #require(Timestamp(now)).millisecondsSince1970
     let expression = try #require(CronExpression(text))

@@ -82,12 +82,14 @@ struct ServerReplay {
     let device = devices[oldKey] ?? ServerDevice()
     devices[oldKey] = device
     let isOwnID = sent["id"]?.stringValue.map { !$0.allSatisfy { $0 == "0" } } ?? true
-    let nonce = sent["nonce"]?.stringValue == oldNonce
+    let nonce =
+      sent["nonce"]?.stringValue == oldNonce
       ? challenge?["payload"]?["nonce"]?.stringValue ?? "" : sent["nonce"]?.stringValue ?? ""
     let signedAt = challenge?["payload"]?["ts"]?.intValue ?? 0
     let isBroken = sent["signature"]?.stringValue.map { $0.allSatisfy { $0 == "A" } } ?? false
     let params = (frame["params"] ?? [:]).without("device")
-    let signature = isBroken
+    let signature =
+      isBroken
       ? sent["signature"]?.stringValue ?? ""
       : try device.sign(params, signedAt: signedAt, nonce: nonce, version: signatureVersion)
     let proof: JSONValue = [

@@ -18,9 +18,11 @@ struct DecisionTests {
     #expect(parsed.shuffled().sorted() == parsed)
   }
 
-  @Test("what is no version is none", arguments: [
-    "", "2026", "2026.7", "2026.7.1-", "2026.7.1-rc.1", "2026.7.1-beta", "latest", "2026.7.1.1", "99999999999.1.1",
-  ])
+  @Test(
+    "what is no version is none",
+    arguments: [
+      "", "2026", "2026.7", "2026.7.1-", "2026.7.1-rc.1", "2026.7.1-beta", "latest", "2026.7.1.1", "99999999999.1.1",
+    ])
   func noVersion(text: String) { #expect(GatewayVersion(text) == nil) }
 
   @Test("the device proof is the documented one")
@@ -55,18 +57,20 @@ struct DecisionTests {
 
   static let json = "application/json; charset=utf-8"
 
-  @Test("a probe is judged by its body", arguments: [
-    ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true,"status":"live"}"#, passes: true),
-    ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true}"#, passes: false),
-    ProbeCase(probe: .live, status: 200, type: "text/html", body: "<html>", passes: false),
-    ProbeCase(probe: .live, status: 500, type: json, body: #"{"ok":true,"status":"live"}"#, passes: false),
-    ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true,"sta"#, passes: false),
-    ProbeCase(probe: .live, status: 200, type: nil, body: #"{"ok":true,"status":"live"}"#, passes: false),
-    ProbeCase(probe: .ready, status: 200, type: json, body: #"{"ready":true}"#, passes: true),
-    ProbeCase(probe: .ready, status: 503, type: json, body: #"{"ready":false}"#, passes: false),
-    ProbeCase(probe: .ready, status: 200, type: json, body: #"{"ready":"yes"}"#, passes: false),
-    ProbeCase(probe: .ready, status: 200, type: "text/html", body: "<html>", passes: false),
-  ])
+  @Test(
+    "a probe is judged by its body",
+    arguments: [
+      ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true,"status":"live"}"#, passes: true),
+      ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true}"#, passes: false),
+      ProbeCase(probe: .live, status: 200, type: "text/html", body: "<html>", passes: false),
+      ProbeCase(probe: .live, status: 500, type: json, body: #"{"ok":true,"status":"live"}"#, passes: false),
+      ProbeCase(probe: .live, status: 200, type: json, body: #"{"ok":true,"sta"#, passes: false),
+      ProbeCase(probe: .live, status: 200, type: nil, body: #"{"ok":true,"status":"live"}"#, passes: false),
+      ProbeCase(probe: .ready, status: 200, type: json, body: #"{"ready":true}"#, passes: true),
+      ProbeCase(probe: .ready, status: 503, type: json, body: #"{"ready":false}"#, passes: false),
+      ProbeCase(probe: .ready, status: 200, type: json, body: #"{"ready":"yes"}"#, passes: false),
+      ProbeCase(probe: .ready, status: 200, type: "text/html", body: "<html>", passes: false),
+    ])
   func probes(example: ProbeCase) {
     let answer = Probe.Answer(status: example.status, contentType: example.type, body: Array(example.body.utf8))
     #expect((example.probe.verdict(on: answer) == .passed) == example.passes)
@@ -82,17 +86,22 @@ struct DecisionTests {
     #expect(Probe.ready.verdict(on: .init(status: 200, contentType: Self.json, body: long)) != .passed)
   }
 
-  @Test("a health report is looked into", arguments: [
-    (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":true,"reasons":["cpu"]}}"#, 1),
-    (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":false},"plugins":{"loaded":[],"errors":[]}}"#, 0),
-    (#"{"ok":true,"ts":1000,"plugins":{"errors":[{"id":"slack"}]}}"#, 1),
-    (#"{"ok":true,"ts":1000,"contextEngines":{"quarantined":[{"engineId":"x"}]}}"#, 1),
-    (#"{"ok":true,"ts":1000,"deliveryQueues":{"failed":[{}],"ingressFailed":[{"channelId":"slack"}]}}"#, 2),
-    (#"{"ok":true,"ts":1000,"channels":{"irc":{"accounts":{"a":{"configured":true,"running":true},"b":{"configured":true,"running":false},"c":{"enabled":false,"configured":true,"running":false}}}}}"#, 1),
-    (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":true,"running":true,"healthState":"stuck"}}}"#, 1),
-    (#"{"ok":true,"ts":1000,"modelPricing":{"state":"degraded"}}"#, 0),
-    (#"{"ok":false,"ts":1000}"#, 1), (#"{}"#, 2),
-  ])
+  @Test(
+    "a health report is looked into",
+    arguments: [
+      (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":true,"reasons":["cpu"]}}"#, 1),
+      (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":false},"plugins":{"loaded":[],"errors":[]}}"#, 0),
+      (#"{"ok":true,"ts":1000,"plugins":{"errors":[{"id":"slack"}]}}"#, 1),
+      (#"{"ok":true,"ts":1000,"contextEngines":{"quarantined":[{"engineId":"x"}]}}"#, 1),
+      (#"{"ok":true,"ts":1000,"deliveryQueues":{"failed":[{}],"ingressFailed":[{"channelId":"slack"}]}}"#, 2),
+      (
+        #"{"ok":true,"ts":1000,"channels":{"irc":{"accounts":{"a":{"configured":true,"running":true},"b":{"configured":true,"running":false},"c":{"enabled":false,"configured":true,"running":false}}}}}"#,
+        1
+      ),
+      (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":true,"running":true,"healthState":"stuck"}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"modelPricing":{"state":"degraded"}}"#, 0),
+      (#"{"ok":false,"ts":1000}"#, 1), (#"{}"#, 2),
+    ])
   func health(payload: String, degradations: Int) throws {
     #expect(HealthReport(try JSONValue(parsing: payload)).degradations.count == degradations)
   }

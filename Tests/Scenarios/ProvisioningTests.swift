@@ -66,7 +66,8 @@ final class FleetScene: Sendable {
     let (finished, sink) = AsyncStream<WorkOperation>.makeStream()
     self.finished = finished
     engine = WorkEngine(
-      store: store, plans: [provisioning.plan], clock: clock, logger: logger, journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
+      store: store, plans: [provisioning.plan], clock: clock, logger: logger,
+      journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
       changed: { if $0.isFinished { sink.yield($0) } })
     fleet = FleetService(
       acts: Acts(store: store, evidence: evidence, guardrails: [], clock: clock, logger: logger), store: store,
@@ -92,7 +93,8 @@ final class FleetScene: Sendable {
     let built = Bundle.main.bundleURL.deletingLastPathComponent().appending(path: "aw-synthetic")
     let beside = Bundle.main.bundleURL.appending(path: "aw-synthetic")
     let program = FileManager.default.isExecutableFile(atPath: beside.path) ? beside : built
-    try #require(FileManager.default.isExecutableFile(atPath: program.path), "aw-synthetic is not built: \(program.path)")
+    try #require(
+      FileManager.default.isExecutableFile(atPath: program.path), "aw-synthetic is not built: \(program.path)")
     let link = directory + "/openclaw"
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: program.path)
     return link
@@ -216,7 +218,8 @@ struct ProvisioningTests {
   @Test("a program that refuses its configuration fails the operation by name and leaves nothing")
   func exit78() async throws {
     let program = NSTemporaryDirectory() + "aw-exit78-\(UUID().uuidString)"
-    try "#!/bin/sh\n[ \"$1\" = --version ] && echo OpenClaw 2026.6.9 && exit 0\nexit 78\n".write(toFile: program, atomically: true, encoding: .utf8)
+    try "#!/bin/sh\n[ \"$1\" = --version ] && echo OpenClaw 2026.6.9 && exit 0\nexit 78\n".write(
+      toFile: program, atomically: true, encoding: .utf8)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
     let scene = try await FleetScene(program: program)
     let (operation, instance) = try await scene.provision()

@@ -143,7 +143,8 @@ public actor EvidencePublisher {
 
   /// Rebuilds the right edge from the database, and holds it against what was signed before. Files that are missing
   /// are written again; files that are there are left alone, so that a changed one stays to be found.
-  private func resume(_ checkpoint: EvidenceCheckpoint, head: Int, in folder: inout TileFolder) async throws -> TileTree {
+  private func resume(_ checkpoint: EvidenceCheckpoint, head: Int, in folder: inout TileFolder) async throws -> TileTree
+  {
     guard checkpoint.size <= head else {
       throw broken("\(checkpoint.size) entries were published, but the database has \(head).")
     }
@@ -156,7 +157,8 @@ public actor EvidencePublisher {
     return tree
   }
 
-  private func extend(_ tree: inout TileTree, to size: Int, in folder: inout TileFolder, onlyMissing: Bool) async throws {
+  private func extend(_ tree: inout TileTree, to size: Int, in folder: inout TileFolder, onlyMissing: Bool) async throws
+  {
     while tree.size < size {
       let first = tree.size / TilePath.width * TilePath.width
       let last = min(size, first + EvidencePublisher.tilesPerRead * TilePath.width)

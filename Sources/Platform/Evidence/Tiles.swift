@@ -29,7 +29,11 @@ struct TilePath: Hashable {
       groups.insert("x" + TilePath.padded(rest % 1_000), at: 0)
       rest /= 1_000
     }
-    let kind = switch kind { case .hashes(let level): "\(level)" case .entries: "entries" }
+    let kind =
+      switch kind {
+      case .hashes(let level): "\(level)"
+      case .entries: "entries"
+      }
     return "tile/\(kind)/" + groups.joined(separator: "/")
   }
 

@@ -17,7 +17,8 @@ public struct SecretReference: Hashable, Sendable, Comparable, CustomStringConve
     guard parts.count <= SecretReference.partsMax, parts.allSatisfy(SecretReference.isPart) else {
       throw AWError(
         .usage, "The secret reference \(text.quoted) does not have the form of one.",
-        next: "Use up to 8 parts separated by '/', each of a-z, 0-9, '-', '_' and '.', starting with a letter or digit.")
+        next: "Use up to 8 parts separated by '/', each of a-z, 0-9, '-', '_' and '.', starting with a letter or digit."
+      )
     }
     self.text = text
   }

@@ -88,14 +88,17 @@ public struct ChainWalk: Sendable {
         next: "Read its last lines with 'aw instance logs'; it is not restarted by itself.")
     case (.exited, let code):
       AWError(
-        .runtimeExited,
-        "The Instance ended on its own\(code.map { " with code \($0)" } ?? "")\(state.outOfMemory ? ", out of memory" : "").",
+        .runtimeExited, "The Instance ended on its own\(Self.how(code, state)).",
         next: "Read its last lines with 'aw instance logs'.")
     case (.absent, _):
       AWError(.runtimeExited, "The Host has nothing of this Instance.", next: "Provision it again.")
     default:
       AWError(.runtimeExited, "The Instance is stopped.", next: "Start it with 'aw instance start'.")
     }
+  }
+
+  private static func how(_ code: Int32?, _ state: RunState) -> String {
+    (code.map { " with code \($0)" } ?? "") + (state.outOfMemory ? ", out of memory" : "")
   }
 
   private func probe(_ probe: Probe, _ dialer: TunnelDialer) async throws -> Seen {

@@ -85,7 +85,8 @@ public struct FleetGatekeeper: GatewayDelegate {
     try Self.checkClock(hello.clock, now: clock.now)
     guard try await store.read({ try FleetRecords.host(host, in: $0) }) != nil else {
       throw AWError(
-        .hostUnknown, "This Host was removed from the control plane.", next: "Enrol the machine again if that was wrong.")
+        .hostUnknown, "This Host was removed from the control plane.",
+        next: "Enrol the machine again if that was wrong.")
     }
   }
 
@@ -132,7 +133,9 @@ public struct FleetGatekeeper: GatewayDelegate {
     }
   }
 
-  private func record(_ kind: EvidenceKind, _ host: Host, _ data: JSONValue, at now: Timestamp, in tx: Transaction) throws {
+  private func record(_ kind: EvidenceKind, _ host: Host, _ data: JSONValue, at now: Timestamp, in tx: Transaction)
+    throws
+  {
     try evidence.append(
       EvidenceEntry(
         kind: kind, at: now, actor: Self.actor,

@@ -86,7 +86,8 @@ extension FleetRecords {
     let runtimes = try JSONValue(encoding: host.runtimes).canonical
     try tx.run(
       """
-      INSERT INTO host (id, slug, state, machine, program, runtimes, connected_at, disconnected_at, last_loss, created_at)
+      INSERT INTO host (
+        id, slug, state, machine, program, runtimes, connected_at, disconnected_at, last_loss, created_at)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET state = excluded.state, machine = excluded.machine, program = excluded.program,
         runtimes = excluded.runtimes, connected_at = excluded.connected_at,

@@ -129,7 +129,8 @@ public struct FleetService: Sendable {
     let act = Act(
       .instanceCreate, kind: .instanceRequested,
       details: [
-        "slug": .string(choice.slug.text), "org": .string(request.org.text), "runtime": .string(choice.runtime.rawValue),
+        "slug": .string(choice.slug.text), "org": .string(request.org.text),
+        "runtime": .string(choice.runtime.rawValue),
       ])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       guard let org = try FleetRecords.org(request.org, in: tx) else {

@@ -208,7 +208,8 @@ public enum OperationJournal {
     try evidence.append(
       EvidenceEntry(
         kind: kind, at: operation.updatedAt, actor: operation.actor,
-        subject: EvidenceSubject(type: "operation", id: operation.id.text), act: operation.id.text, data: .object(data)),
+        subject: EvidenceSubject(type: "operation", id: operation.id.text), act: operation.id.text,
+        data: .object(data)),
       in: tx)
   }
 

@@ -105,9 +105,9 @@ extension Gateway {
           "kind": .string(call.method.replacing(".", with: "-")), "status": "ok", "ts": now,
           "message": call.params["note"] ?? .null,
           "doctorHint": """
-            Recommended follow-up: run openclaw doctor --non-interactive in a terminal or approvals-capable OpenClaw \
-            surface.
-            """,
+          Recommended follow-up: run openclaw doctor --non-interactive in a terminal or approvals-capable OpenClaw \
+          surface.
+          """,
           "stats": [
             "mode": .string(call.method), "root": .string(config.path), "requiresRestart": .bool(requiresRestart),
           ],

@@ -85,7 +85,8 @@ struct StoreContractTests {
 
   private struct Refusal: Error {}
 
-  @Test("a rollback leaves nothing behind and drops what was to be done after the commit",
+  @Test(
+    "a rollback leaves nothing behind and drops what was to be done after the commit",
     arguments: TestEngine.available)
   func rollback(engine: TestEngine) async throws {
     let done = Mutex<[String]>([])
@@ -118,7 +119,8 @@ struct StoreContractTests {
     }
   }
 
-  @Test("a failed statement fails the whole transaction, even when its error is caught",
+  @Test(
+    "a failed statement fails the whole transaction, even when its error is caught",
     arguments: TestEngine.available)
   func poisoned(engine: TestEngine) async throws {
     try await TestStores.with(engine, migrations: Self.tables) { store in
@@ -152,7 +154,8 @@ struct StoreContractTests {
     }
   }
 
-  @Test("writers of two processes, seen as two stores, do not lose each other's changes",
+  @Test(
+    "writers of two processes, seen as two stores, do not lose each other's changes",
     arguments: TestEngine.available)
   func twoStores(engine: TestEngine) async throws {
     try await TestStores.withLocation(engine) { location in

@@ -32,10 +32,12 @@ struct PlacementTests {
     #expect(try Placement.choose(Self.request(), among: candidates).slug.text == "b")
   }
 
-  @Test("a named Host that cannot take it is refused with its own reason", arguments: [
-    ("offline", ErrorCode.hostOffline), ("draining", .hostDraining), ("invited", .hostOffline),
-    ("nobody", .hostUnknown),
-  ])
+  @Test(
+    "a named Host that cannot take it is refused with its own reason",
+    arguments: [
+      ("offline", ErrorCode.hostOffline), ("draining", .hostDraining), ("invited", .hostOffline),
+      ("nobody", .hostUnknown),
+    ])
   func named(slug: String, code: ErrorCode) throws {
     let candidates = [
       try Self.candidate("good"), try Self.candidate("offline", connected: false),

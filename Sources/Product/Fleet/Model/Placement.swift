@@ -42,7 +42,8 @@ public enum Placement {
     if let name = request.host {
       guard let named = candidates.first(where: { $0.host.slug == name }) else {
         throw AWError(
-          .hostUnknown, "There is no Host named '\(name)'.", next: "See 'aw host list', or enrol one: 'aw host enroll'.")
+          .hostUnknown, "There is no Host named '\(name)'.", next: "See 'aw host list', or enrol one: 'aw host enroll'."
+        )
       }
       if let problem = problem(with: named, for: request) { throw problem }
       return named.host

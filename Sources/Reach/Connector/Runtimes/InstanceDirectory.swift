@@ -7,7 +7,7 @@ import Foundation
 /// - `state/`: OpenClaw's own state directory, `openclaw.json` in it.
 /// - `keys/`: the home directory of the Instance; `keys/.config/openclaw/` holds the key of the auth profiles, apart
 ///   from the state that it seals.
-/// - `environment`: the variables, secrets included; nothing else on the Host's disk holds them for the process runtime.
+/// - `environment`: the variables, secrets included; nothing else on the disk of the Host holds them.
 /// - `instance.json`: the Connector's record. `output.log`, `output.log.1`: what the Instance printed.
 struct InstanceDirectory: Sendable, Equatable {
   let path: String

@@ -21,6 +21,7 @@ extension InstanceKeeper {
       let claimed = try shelf.claim(spec, running: running)
       adopt(claimed)
       let owner = try await backend.owner(for: spec)
+      if owner != nil { try shelf.letPass() }
       let directory = claimed.directory
       try directory.make(owner: owner)
       try directory.save(environment: environment)
@@ -141,7 +142,8 @@ extension InstanceKeeper {
     guard let item = kept[instance], item.entry.record.installed else { throw AWError.notPrepared(instance.text) }
     guard item.handle != nil else {
       throw AWError(
-        .runtimeFailed, "The Instance '\(item.entry.record.spec.slug)' does not run.", next: "Start it, then try again.")
+        .runtimeFailed, "The Instance '\(item.entry.record.spec.slug)' does not run.", next: "Start it, then try again."
+      )
     }
     try await backend.approve(item.entry, request: request)
   }

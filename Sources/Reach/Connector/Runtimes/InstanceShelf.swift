@@ -66,6 +66,14 @@ struct InstanceShelf: Sendable {
     }
   }
 
+  /// Lets other users pass through the data directory to what is theirs; they still cannot list it.
+  func letPass() throws {
+    for path in [(root as NSString).deletingLastPathComponent, root] {
+      let mode = try mode(of: path)
+      if mode & 0o001 == 0, chmod(path, mode | 0o001) != 0 { throw AWError.file(path, errno, doing: "changed") }
+    }
+  }
+
   /// Takes the Instance's directory and port, and writes its record: the first thing that preparing leaves behind.
   ///
   /// - Parameter running: it holds its port itself, so that the port is not tried.

@@ -26,7 +26,7 @@ public struct ProcessRuntime: InstanceRuntime {
     timers: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "aw.runtime.process")
   ) {
     let backend = ProcessBackend(
-      program: program, programArguments: programArguments, ownUser: ownUser, 
+      program: program, programArguments: programArguments, ownUser: ownUser,
       searchPath: searchPath ?? ProcessInfo.processInfo.environment["PATH"] ?? Tool.standardPath, clock: clock,
       timers: timers)
     keeper = InstanceKeeper(
