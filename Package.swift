@@ -29,10 +29,7 @@ let x509 = library("X509", "swift-certificates")
 let asn1 = library("SwiftASN1", "swift-asn1")
 let crypto = library("Crypto", "swift-crypto")
 let cryptoExtras = library("CryptoExtras", "swift-crypto")
-let hummingbird = library("Hummingbird", "hummingbird")
-let mustache = library("Mustache", "swift-mustache")
 let logging = library("Logging", "swift-log")
-let metrics = library("Metrics", "swift-metrics")
 let httpClient = library("AsyncHTTPClient", "async-http-client")
 let lifecycle = library("ServiceLifecycle", "swift-service-lifecycle")
 let grdb = library("GRDB", "GRDB.swift")
@@ -151,14 +148,11 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
-    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
