@@ -120,7 +120,7 @@ let roomTests: [Target] = [
   tests(
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
-  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics"]),
+  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", logging]),
   tests(
     "ConformanceTests", "Conformance",

@@ -195,7 +195,7 @@ struct DirectoryTests {
 
   @Test("the log's tail goes on into the log before it, and a log past its limit is moved there")
   func tail() throws {
-    let folder = NSTemporaryDirectory() + "/aw-log-" + Hex.encode([UInt8].random(count: 6))
+    let folder = NSTemporaryDirectory() + "aw-log-" + Hex.encode([UInt8].random(count: 6))
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let log = folder + "/output.log"
@@ -212,7 +212,7 @@ struct DirectoryTests {
 
   @Test("a file is replaced whole, with its mode, and never through a symbolic link")
   func durable() throws {
-    let folder = NSTemporaryDirectory() + "/aw-file-" + Hex.encode([UInt8].random(count: 6))
+    let folder = NSTemporaryDirectory() + "aw-file-" + Hex.encode([UInt8].random(count: 6))
     try DurableFile.makeDirectory(folder, mode: 0o700)
     try DurableFile.makeDirectory(folder, mode: 0o700)
     defer { try? FileManager.default.removeItem(atPath: folder) }

@@ -2,6 +2,7 @@ import Basics
 import Foundation
 import FoundationNetworking
 import Link
+import NIOHTTP1
 import Testing
 
 @testable import Connector
@@ -230,7 +231,7 @@ struct DockerRuntimeTests {
 struct DockerDecisionTests {
   @Test("without an engine the runtime is unavailable, says why, and still answers what needs none")
   func absent() async throws {
-    let folder = NSTemporaryDirectory() + "/aw-none-" + Hex.encode([UInt8].random(count: 6))
+    let folder = NSTemporaryDirectory() + "aw-none-" + Hex.encode([UInt8].random(count: 6))
     let runtime = DockerRuntime(socket: folder + "/docker.sock", dataDirectory: folder)
     let availability = await runtime.availability()
     #expect(!availability.available && availability.detail.contains("docker.sock"))

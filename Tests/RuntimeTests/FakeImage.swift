@@ -1,7 +1,7 @@
 import Basics
-import Connector
 import Foundation
 import Link
+import NIOHTTP1
 import Testing
 
 @testable import Connector
@@ -67,7 +67,7 @@ enum FakeImage {
   static func ensure() async throws { try await made.value }
 
   private static func make() async throws {
-    let folder = NSTemporaryDirectory() + "/aw-image-" + Hex.encode([UInt8].random(count: 6))
+    let folder = NSTemporaryDirectory() + "aw-image-" + Hex.encode([UInt8].random(count: 6))
     let root = folder + "/root"
     for path in ["usr/local/bin", "home/node/.openclaw", "home/node/.config/openclaw", "tmp"] {
       try FileManager.default.createDirectory(atPath: root + "/" + path, withIntermediateDirectories: true)
@@ -113,7 +113,7 @@ struct DockerScene {
   static func with(_ body: (DockerScene) async throws -> Void) async throws {
     let socket = try requiredSocket()
     try await FakeImage.ensure()
-    let folder = NSTemporaryDirectory() + "/aw-dock-" + Hex.encode([UInt8].random(count: 6))
+    let folder = NSTemporaryDirectory() + "aw-dock-" + Hex.encode([UInt8].random(count: 6))
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let scene = DockerScene(folder: folder, socket: socket, engine: DockerEngine(socket: socket))
     let result: Result<Void, any Error>

@@ -122,7 +122,7 @@ struct ProcessScene {
   let token = Secret("token-0123456789abcdef-secret")
 
   static func with(_ body: (ProcessScene) async throws -> Void) async throws {
-    let folder = NSTemporaryDirectory() + "/aw-run-" + Hex.encode([UInt8].random(count: 6))
+    let folder = NSTemporaryDirectory() + "aw-run-" + Hex.encode([UInt8].random(count: 6))
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let scene = ProcessScene(
       folder: folder, program: try FakeOpenClaw.install(in: folder), bell: try Bell(in: folder))
