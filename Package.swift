@@ -25,17 +25,25 @@ let nioFoundation = library("NIOFoundationCompat", "swift-nio")
 let nioSSL = library("NIOSSL", "swift-nio-ssl")
 let nioHTTP2 = library("NIOHTTP2", "swift-nio-http2")
 let nioHPACK = library("NIOHPACK", "swift-nio-http2")
+let httpTypes = library("HTTPTypes", "swift-http-types")
 let x509 = library("X509", "swift-certificates")
 let asn1 = library("SwiftASN1", "swift-asn1")
 let crypto = library("Crypto", "swift-crypto")
 let cryptoExtras = library("CryptoExtras", "swift-crypto")
+let hummingbird = library("Hummingbird", "hummingbird")
+let hummingbirdCore = library("HummingbirdCore", "hummingbird")
+let hummingbirdTesting = library("HummingbirdTesting", "hummingbird")
+let mustache = library("Mustache", "swift-mustache")
 let logging = library("Logging", "swift-log")
+let metrics = library("Metrics", "swift-metrics")
+let coreMetrics = library("CoreMetrics", "swift-metrics")
 let httpClient = library("AsyncHTTPClient", "async-http-client")
 let lifecycle = library("ServiceLifecycle", "swift-service-lifecycle")
 let grdb = library("GRDB", "GRDB.swift")
 let arguments = library("ArgumentParser", "swift-argument-parser")
 let subprocess = library("Subprocess", "swift-subprocess")
 let systemPackage = library("SystemPackage", "swift-system")
+let asyncAlgorithms = library("AsyncAlgorithms", "swift-async-algorithms")
 
 // MARK: - Rooms
 
@@ -58,6 +66,12 @@ let platform: [Target] = [
   room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
   room("Work", "Platform/Work", ["Basics", "Store", logging, lifecycle]),
+  room(
+    "Web", "Platform/Web",
+    [
+      "Basics", "Store", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging, metrics,
+      coreMetrics, nioCore, httpTypes, lifecycle, asyncAlgorithms,
+    ], resources: [.copy("Assets")]),
 ]
 
 let openClaw: [Target] = [
@@ -116,6 +130,12 @@ let roomTests: [Target] = [
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
     resources: [.copy("PolicyMatrix.txt")]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
+  tests(
+    "WebTests", "Platform/WebTests",
+    [
+      "Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting,
+      httpTypes, nioCore, coreMetrics,
+    ]),
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
   tests(
     "ReachTests", "ReachTests",
@@ -145,14 +165,19 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+    .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),

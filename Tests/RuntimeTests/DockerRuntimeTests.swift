@@ -116,10 +116,13 @@ struct DockerRuntimeTests {
     try await DockerScene.with { scene in
       let spec = try scene.spec()
       let started = try await scene.startRinging(scene.runtime(), spec).started
-      let second = scene.runtime()
-      let adopted = try await second.inspect(spec.instance)
-      #expect(adopted.phase == .running && adopted.containerID == started.containerID)
-      try DurableFile.remove(try #require(adopted.dataDirectory) + "/instance.json")
+      // Each Connector is gone before the next: two at once would undo each other's work.
+      do {
+        let second = scene.runtime()
+        let adopted = try await second.inspect(spec.instance)
+        #expect(adopted.phase == .running && adopted.containerID == started.containerID)
+        try DurableFile.remove(try #require(adopted.dataDirectory) + "/instance.json")
+      }
       let third = scene.runtime()
       let known = try await third.instances()
       #expect(known == [spec.instance])
@@ -264,7 +267,8 @@ struct DockerDecisionTests {
       parsing: #"{"Id":"c","State":{"Running":true,"StartedAt":"2026-11-24T06:32:37.465730631Z"}}"#)
     let started = try #require(Timestamp("2026-11-24T06:32:37.465Z"))
     #expect(
-      DockerPlan.observation(running, launch: "l") == .running(.init(launch: "l", containerID: "c", startedAt: started)))
+      DockerPlan.observation(running, launch: "l")
+        == .running(.init(launch: "l", containerID: "c", startedAt: started)))
     let ended = try JSONValue(
       parsing: #"{"Id":"c","State":{"Running":false,"OOMKilled":true,"ExitCode":137,"#
         + #""StartedAt":"2026-11-24T06:32:37.4Z","FinishedAt":"2026-11-24T06:32:38Z"}}"#)

@@ -52,6 +52,7 @@ public final class Connector: Service {
   }
 
   public func run() async throws {
+    await runtimes.resume()
     await cancelWhenGracefulShutdown { await self.keepLinked() }
   }
 

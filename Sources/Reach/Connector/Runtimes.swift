@@ -25,13 +25,32 @@ public actor Runtimes {
   /// The loopback port of an Instance, from memory or by asking the runtimes.
   func port(of instance: InstanceID) async throws -> Int? {
     if let port = ports[instance] { return port }
+    var failure: (any Error)?
     for runtime in runtimes.values {
-      if let port = try await runtime.inspect(instance).port {
+      do {
+        guard let port = try await runtime.inspect(instance).port else { continue }
         ports[instance] = port
         return port
+      } catch {
+        // Another runtime may hold it: one that is down must not hide it.
+        failure = error
       }
     }
+    if let failure { throw failure }
     return nil
+  }
+
+  /// Takes up what ran before this Connector did. A runtime that cannot do so now does it at its next call.
+  func resume() async {
+    for runtime in runtimes.values {
+      do {
+        try await runtime.resume()
+      } catch {
+        let shown = AWError.wrapping(error, doing: "Taking up Instances")
+        logger.error(
+          "a runtime could not be taken up", metadata: ["kind": "\(runtime.kind)", "error": "\(shown.chain)"])
+      }
+    }
   }
 
   func answer(_ call: RuntimeCall) async -> RuntimeReply {

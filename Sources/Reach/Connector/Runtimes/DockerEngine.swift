@@ -101,6 +101,9 @@ final class DockerEngine: Sendable {
     guard let url = URL(httpURLWithSocketPath: socket, uri: uri) else {
       throw AWError.engineUnavailable(socket, "its path is no path")
     }
+    // AsyncHTTPClient tries to connect again and again until the deadline; a missing engine is told at once instead.
+    let code = Self.knock(socket)
+    guard code == 0 else { throw AWError.engineUnavailable(socket, String(cString: strerror(code))) }
     var request = HTTPClientRequest(url: url.absoluteString)
     request.method = method
     // AsyncHTTPClient sends no Host to a unix socket, and the engine refuses a request without one.
@@ -119,12 +122,32 @@ final class DockerEngine: Sendable {
       return Answer(status: Int(response.status.code), body: Array(buffer: bytes))
     } catch let error where error is CancellationError || Task.isCancelled {
       throw CancellationError()
-    } catch let error as HTTPClientError {
-      throw AWError.engineUnavailable(socket, "it did not answer", cause: error)
     } catch {
-      let reason = access(socket, R_OK | W_OK) == 0 ? "it does not answer" : String(cString: strerror(errno))
-      throw AWError.engineUnavailable(socket, reason, cause: error)
+      throw AWError.engineUnavailable(socket, "it did not answer in time, or broke off", cause: error)
     }
+  }
+
+  /// Connects to a unix socket and hangs up: 0, or the errno that says why nobody is there.
+  static func knock(_ path: String) -> Int32 {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    let fits = withUnsafeMutableBytes(of: &address.sun_path) { room in
+      // One byte stays zero: the end of the path.
+      guard bytes.count < room.count else { return false }
+      room.copyBytes(from: bytes)
+      return true
+    }
+    guard fits else { return ENAMETOOLONG }
+    let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return errno }
+    defer { close(descriptor) }
+    let connected = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    return connected == 0 ? 0 : errno
   }
 
   /// A point in time of the engine, which writes nanoseconds; nil for its "never" (year 1).

@@ -175,7 +175,15 @@ actor InstanceKeeper {
   }
 
   private func housekeep() async {
-    for item in kept.values where item.handle != nil { await backend.housekeep(item.entry) }
+    for item in kept.values where item.handle != nil {
+      do {
+        try await backend.housekeep(item.entry)
+      } catch {
+        // Tried again at the next turn.
+        logger.warning(
+          "an Instance's output log could not be turned over", metadata: ["reason": "\(error)"])
+      }
+    }
   }
 
   func saveQuietly(_ instance: InstanceID) {

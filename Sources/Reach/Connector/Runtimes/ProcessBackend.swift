@@ -1,7 +1,6 @@
 import Basics
 import Foundation
 import Link
-import Synchronization
 
 /// Instances as processes of this Host.
 struct ProcessBackend: RuntimeBackend {
@@ -61,7 +60,8 @@ struct ProcessBackend: RuntimeBackend {
 
   func uninstall(_ entry: InstanceShelf.Entry, purge: Bool) async throws {
     await endAll(entry) { _ in true }
-    if ownUser, purge { try await InstanceUser(entry.record.spec.instance).remove() }
+    // Also when this Connector runs without the option: an earlier one may have made the user.
+    if purge, geteuid() == 0 { try await InstanceUser(entry.record.spec.instance).remove() }
   }
 
   // Processes carry their directory, so each one that is ours has its record; there is nothing beside them.
@@ -216,10 +216,7 @@ struct ProcessBackend: RuntimeBackend {
     }
   }
 
-  func housekeep(_ entry: InstanceShelf.Entry) async {
-    // Tried again at the next turn; the disk being full shows elsewhere.
-    try? OutputLog.rotate(entry.directory.output)
-  }
+  func housekeep(_ entry: InstanceShelf.Entry) async throws { try OutputLog.rotate(entry.directory.output) }
 }
 
 extension AWError {

@@ -1,6 +1,4 @@
-import Basics
 import Foundation
-import Synchronization
 
 /// The kernel's processes, as `/proc` shows them.
 enum ProcessTable {

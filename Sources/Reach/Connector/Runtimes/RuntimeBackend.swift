@@ -63,5 +63,5 @@ protocol RuntimeBackend: Sendable {
   func approve(_ entry: InstanceShelf.Entry, request: String) async throws
 
   /// Called now and then while it runs.
-  func housekeep(_ entry: InstanceShelf.Entry) async
+  func housekeep(_ entry: InstanceShelf.Entry) async throws
 }
