@@ -1,5 +1,4 @@
 import Basics
-import Foundation
 import NIOCore
 
 /// What counts as one client for rate limits.
@@ -9,7 +8,8 @@ enum ClientAddress {
   static func key(_ text: String?) -> String {
     guard let text, let address = try? SocketAddress(ipAddress: text, port: 0) else { return "unknown" }
     guard case .v6(let v6) = address else { return text }
-    let bytes = withUnsafeBytes(of: v6.address.sin6_addr) { Array($0) }
+    // The address stands behind family, port and flow information: RFC 3493 section 3.3.
+    let bytes = withUnsafeBytes(of: v6.address) { Array($0[8..<24]) }
     // An IPv4 client of a socket that serves both: ::ffff:a.b.c.d
     if bytes.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] {
       return bytes.suffix(4).map { String($0) }.joined(separator: ".")
