@@ -50,7 +50,7 @@ public struct HostState: Sendable {
     let document = Document(
       host: grant.host, slug: grant.slug, gatewayAddress: address, gatewayPort: port, bundle: grant.bundle, epoch: 0)
     let state = HostState(directory: directory, document: document, key: key)
-    try key.secret.withBytes { try PrivateFile.write($0, to: keyPath(directory)) }
+    try key.secret.withBytes { try DurableFile.write($0, to: keyPath(directory)) }
     try state.save()
     return state
   }
@@ -70,30 +70,6 @@ public struct HostState: Sendable {
   private func save() throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try PrivateFile.write(Array(encoder.encode(document)), to: Self.documentPath(directory))
-  }
-}
-
-/// Files that only their owner reads, replaced whole or not at all.
-enum PrivateFile {
-  static func write(_ bytes: [UInt8], to path: String) throws {
-    let temporary = path + ".new"
-    try? FileManager.default.removeItem(atPath: temporary)
-    guard
-      FileManager.default.createFile(
-        atPath: temporary, contents: Data(bytes), attributes: [.posixPermissions: 0o600])
-    else { throw failed(path, errno) }
-    let handle = try FileHandle(forUpdating: URL(filePath: temporary))
-    try handle.synchronize()
-    try handle.close()
-    guard rename(temporary, path) == 0 else { throw failed(path, errno) }
-  }
-
-  private static func failed(_ path: String, _ code: Int32) -> AWError {
-    let full = code == ENOSPC
-    return AWError(
-      full ? .runtimeDiskFull : .runtimeFailed,
-      "The file \(path) cannot be written: \(String(cString: strerror(code))).",
-      next: full ? "Free space on that disk." : "Check the directory's owner and permissions.")
+    try DurableFile.write(Array(encoder.encode(document)), to: Self.documentPath(directory))
   }
 }
