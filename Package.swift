@@ -39,6 +39,7 @@ let metrics = library("Metrics", "swift-metrics")
 let coreMetrics = library("CoreMetrics", "swift-metrics")
 let httpClient = library("AsyncHTTPClient", "async-http-client")
 let lifecycle = library("ServiceLifecycle", "swift-service-lifecycle")
+let unixSignals = library("UnixSignals", "swift-service-lifecycle")
 let grdb = library("GRDB", "GRDB.swift")
 let arguments = library("ArgumentParser", "swift-argument-parser")
 let subprocess = library("Subprocess", "swift-subprocess")
@@ -101,7 +102,10 @@ let reach: [Target] = [
 let product: [Target] = [
   room(
     "Fleet", "Product/Fleet",
-    ["Basics", "Store", "Vault", "Evidence", "Access", "Work", "OpenClaw", "Link", "Gateway", crypto, logging, nioCore])
+    [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto, logging,
+      nioCore, httpTypes, lifecycle,
+    ], resources: [.copy("Pages/Templates")])
 ]
 
 let synthetic: [Target] = [
@@ -109,11 +113,24 @@ let synthetic: [Target] = [
     "Synthetic", "Synthetic",
     [
       "Basics", crypto, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency, nioFoundation, httpClient,
-      lifecycle, library("UnixSignals", "swift-service-lifecycle"),
+      lifecycle, unixSignals,
     ])
 ]
 
 let commands: [Target] = [
+  room("Client", "Commands/Client", ["Basics", httpClient, nioCore, nioHTTP1, nioFoundation]),
+  room(
+    "Deployment", "Commands/Deployment",
+    [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "Link", "Gateway", "Connector", "Fleet",
+      "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess, systemPackage,
+      unixSignals,
+    ]),
+  .executableTarget(
+    name: "aw",
+    dependencies: [
+      "Deployment", "Client", "Fleet", "Evidence", "Access", "Web", "Work", "Link", "Basics", arguments, logging,
+    ], path: "Sources/Commands/aw", swiftSettings: strict),
   .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],
     path: "Sources/Commands/aw-synthetic", swiftSettings: strict)

@@ -36,9 +36,11 @@ struct ModelCommand: AsyncParsableCommand {
 
   @Option(help: "Port to listen on; 0 picks a free one.") var port: Int
   @Option(help: "Address to listen on.") var host = "127.0.0.1"
+  @Flag(help: "End when standard input is closed.") var untilStdinCloses = false
 
   func run() async throws {
     throw ExitCode(
-      await ModelProgram(host: host, port: port).run(environment: ProcessInfo.processInfo.environment))
+      await ModelProgram(host: host, port: port, untilInputCloses: untilStdinCloses)
+        .run(environment: ProcessInfo.processInfo.environment))
   }
 }

@@ -5,14 +5,14 @@ import Store
 import Synchronization
 
 extension EvidenceKind {
-  static let signInLinkMade = EvidenceKind("operator.sign-in-link-made")
-  static let operatorInvited = EvidenceKind("operator.invited")
-  static let operatorSignedIn = EvidenceKind("operator.signed-in")
-  static let operatorSuspended = EvidenceKind("operator.suspended")
-  static let passwordSet = EvidenceKind("operator.password-set")
-  static let sessionEnded = EvidenceKind("session.ended")
-  static let tokenMade = EvidenceKind("token.made")
-  static let tokenRevoked = EvidenceKind("token.revoked")
+  public static let signInLinkMade = EvidenceKind("operator.sign-in-link-made")
+  public static let operatorInvited = EvidenceKind("operator.invited")
+  public static let operatorSignedIn = EvidenceKind("operator.signed-in")
+  public static let operatorSuspended = EvidenceKind("operator.suspended")
+  public static let passwordSet = EvidenceKind("operator.password-set")
+  public static let sessionEnded = EvidenceKind("session.ended")
+  public static let tokenMade = EvidenceKind("token.made")
+  public static let tokenRevoked = EvidenceKind("token.revoked")
 }
 
 /// A one-time link as its secret part: the console puts it into the fragment of a URL, which no server log sees.

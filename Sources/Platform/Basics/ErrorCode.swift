@@ -24,6 +24,9 @@ extension ErrorCode {
   public static let internalFailure = ErrorCode("internal.failure", http: 500)
   public static let usage = ErrorCode("request.invalid", http: 400, exit: 2)
   public static let notFound = ErrorCode("request.not-found", http: 404)
+  public static let dataInUse = ErrorCode("data.in-use", http: 503)
+  public static let dataUnwritable = ErrorCode("data.unwritable", http: 500)
+  public static let portTaken = ErrorCode("listen.port-taken", http: 409)
   public static let conflict = ErrorCode("request.conflict", http: 409)
   public static let tooLarge = ErrorCode("request.too-large", http: 413)
   public static let slugInvalid = ErrorCode("slug.invalid", http: 400, exit: 2)
@@ -95,11 +98,12 @@ extension ErrorCode {
   public static let gatewayPairingRequired = ErrorCode("openclaw.pairing-required", http: 502)
   public static let gatewayProtocol = ErrorCode("openclaw.protocol", http: 502)
   public static let gatewayTimeout = ErrorCode("openclaw.timeout", http: 504)
+  public static let modelNotConfigured = ErrorCode("model.not-configured", http: 409)
   public static let modelTurnFailed = ErrorCode("openclaw.model-turn-failed", http: 502)
   public static let versionUnsupported = ErrorCode("openclaw.version-unsupported", http: 409)
 
   public static let all: [ErrorCode] = [
-    internalFailure, usage, notFound, conflict, tooLarge, slugInvalid, slugTaken, confirmationMissing,
+    internalFailure, usage, notFound, dataInUse, dataUnwritable, portTaken, conflict, tooLarge, slugInvalid, slugTaken, confirmationMissing,
     idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
     contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
@@ -107,7 +111,7 @@ extension ErrorCode {
     targetRefused, orgUnknown, instanceUnknown, operationUnknown, operationRunning, operationDeadline,
     runtimeUnavailable, runtimeProgramMissing, runtimeImageMissing, runtimePortTaken, runtimeDiskFull, runtimeFailed,
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
-    gatewayProtocol, gatewayTimeout, modelTurnFailed, versionUnsupported,
+    gatewayProtocol, gatewayTimeout, modelNotConfigured, modelTurnFailed, versionUnsupported,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

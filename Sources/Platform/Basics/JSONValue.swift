@@ -69,6 +69,35 @@ extension JSONValue {
     return text
   }
 
+  /// The text for people: members sorted, two spaces of indent.
+  public var indented: String {
+    var text = ""
+    writeIndented(to: &text, indent: "")
+    return text
+  }
+
+  private func writeIndented(to text: inout String, indent: String) {
+    let inner = indent + "  "
+    switch self {
+    case .array(let elements) where !elements.isEmpty:
+      text += "["
+      for (index, element) in elements.enumerated() {
+        text += (index > 0 ? ",\n" : "\n") + inner
+        element.writeIndented(to: &text, indent: inner)
+      }
+      text += "\n\(indent)]"
+    case .object(let members) where !members.isEmpty:
+      text += "{"
+      for (index, (key, value)) in members.sorted(by: { $0.key < $1.key }).enumerated() {
+        text += (index > 0 ? ",\n" : "\n") + inner + JSONValue.string(key).canonical + ": "
+        value.writeIndented(to: &text, indent: inner)
+      }
+      text += "\n\(indent)}"
+    default:
+      writeCanonical(to: &text)
+    }
+  }
+
   private func writeCanonical(to text: inout String) {
     switch self {
     case .null: text += "null"

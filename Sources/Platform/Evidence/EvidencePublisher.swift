@@ -33,6 +33,7 @@ public actor EvidencePublisher {
   private let signer: EvidenceSigner
   private let clock: WallClock
   private let logger: Logger
+  private let changed: @Sendable () -> Void
   /// The right edge of what is published; nil until the folder was looked at, and after a failed run.
   private var published: TileTree?
 
@@ -43,8 +44,10 @@ public actor EvidencePublisher {
   ///   - directory: the folder of the published log; made if missing.
   ///   - vault: holds the signing key at `evidence/signing-key`, made on first use.
   ///   - origin: the name of the log, such as `aw/<deployment id>`.
+  ///   - published: told after each run that published entries, for live pages.
   public init(
-    log: EvidenceLog, store: Store, vault: Vault, directory: String, origin: String, clock: WallClock, logger: Logger
+    log: EvidenceLog, store: Store, vault: Vault, directory: String, origin: String, clock: WallClock, logger: Logger,
+    published: @escaping @Sendable () -> Void = {}
   ) async throws {
     let seed = try await vault.putIfAbsent(try SecretReference("evidence/signing-key")) {
       Secret(bytes: [UInt8].random(count: 32))
@@ -55,6 +58,7 @@ public actor EvidencePublisher {
     self.signer = try EvidenceSigner(seed: seed, origin: origin)
     self.clock = clock
     self.logger = logger
+    changed = published
   }
 
   deinit { thread.stop() }
@@ -94,6 +98,7 @@ public actor EvidencePublisher {
       }
     }
     lastRun = outcome
+    if outcome.size != before?.size { changed() }
     return outcome
   }
 

@@ -50,9 +50,7 @@ public final class WorkEngine: Service {
       throw AWError(.internalFailure, "There is no plan for '\(kind)'.", next: "This is a defect in AW: report it.")
     }
     guard try !WorkRecords.isBusy(subject, in: tx) else {
-      throw AWError(
-        .operationRunning, "Another operation on the same subject is still running.",
-        next: "Wait until it is finished; its progress is on the Instance's page.")
+      throw WorkRecords.busy
     }
     let now = clock.now
     let operation = WorkOperation(

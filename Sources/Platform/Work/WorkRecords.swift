@@ -63,6 +63,13 @@ public enum WorkRecords {
     ).isEmpty
   }
 
+  /// What is said to whoever asks for something of a busy subject.
+  public static var busy: AWError {
+    AWError(
+      .operationRunning, "Another operation on the same subject is still running.",
+      next: "Wait until it is finished; its progress is shown with its subject.")
+  }
+
   private static func read(_ row: SQLRow) throws -> WorkOperation {
     WorkOperation(
       id: try row.id("id"), kind: try row.text("kind"), subject: try row.text("subject"), actor: try row.text("actor"),

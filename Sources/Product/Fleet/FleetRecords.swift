@@ -180,6 +180,25 @@ extension FleetRecords {
     ).map(instance)
   }
 
+  static func instances(in tx: Transaction) throws -> [Instance] {
+    try tx.run("SELECT * FROM instance ORDER BY slug").map(instance)
+  }
+
+  static func count(of org: OrgID, in tx: Transaction) throws -> Int {
+    Int(try tx.run("SELECT COUNT(*) AS n FROM instance WHERE org = ?", [.id(org)]).first?.integer("n") ?? 0)
+  }
+
+  /// The slug of every row of a table that has slugs.
+  static func slugs<Kind>(of table: StaticString, _ kind: Kind.Type, in tx: Transaction) throws -> [ID<Kind>: Slug] {
+    let rows = try tx.run("SELECT id, slug FROM \(table)")
+    return Dictionary(try rows.map { (try $0.id("id"), try Slug($0.text("slug"))) }) { first, _ in first }
+  }
+
+  /// The Instances that are there and that no operation makes or removes.
+  static func watched(in tx: Transaction) throws -> [Instance] {
+    try tx.run("SELECT * FROM instance WHERE state IN ('active', 'stopped') ORDER BY id").map(instance)
+  }
+
   static func instances(on host: HostID, in tx: Transaction) throws -> [Instance] {
     try tx.run("SELECT * FROM instance WHERE host = ? ORDER BY slug", [.id(host)]).map(instance)
   }

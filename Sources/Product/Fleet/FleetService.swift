@@ -16,7 +16,12 @@ extension EvidenceKind {
   public static let hostRemoved = EvidenceKind("host.removed")
   public static let hostConnected = EvidenceKind("host.connected")
   public static let hostDisconnected = EvidenceKind("host.disconnected")
+  public static let hostReopened = EvidenceKind("host.reopened")
   public static let instanceRequested = EvidenceKind("instance.requested")
+  public static let instanceStartRequested = EvidenceKind("instance.start-requested")
+  public static let instanceStopRequested = EvidenceKind("instance.stop-requested")
+  public static let instanceRestartRequested = EvidenceKind("instance.restart-requested")
+  public static let instanceRemovalRequested = EvidenceKind("instance.removal-requested")
   public static let operationStep = EvidenceKind("operation.step")
   public static let operationEnded = EvidenceKind("operation.ended")
 }
@@ -29,21 +34,32 @@ public struct FleetService: Sendable {
   let store: Store
   let gateway: AWGateway
   let engine: WorkEngine
+  let model: FixtureModel?
+  /// Told after every act that changed something, for live pages.
+  let changed: @Sendable (FleetChange) -> Void
 
-  public init(acts: Acts, store: Store, gateway: AWGateway, engine: WorkEngine) {
+  /// - Parameter model: the endpoint of synthetic Orgs; without one no Instance is created.
+  public init(
+    acts: Acts, store: Store, gateway: AWGateway, engine: WorkEngine, model: FixtureModel?,
+    changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
+  ) {
     self.acts = acts
     self.store = store
     self.gateway = gateway
     self.engine = engine
+    self.model = model
+    self.changed = changed
   }
 
   /// What an operator asks for when creating an Org. The sort is text here, so that a wrong one is refused by name.
   public struct OrgRequest: Codable, Sendable {
     public var slug: Slug
-    public var name: String
-    public var sort: String
+    /// Nil takes the slug.
+    public var name: String?
+    /// Nil is synthetic.
+    public var sort: String?
 
-    public init(slug: Slug, name: String, sort: String = Org.Sort.synthetic.rawValue) {
+    public init(slug: Slug, name: String? = nil, sort: String? = nil) {
       self.slug = slug
       self.name = name
       self.sort = sort
@@ -52,18 +68,33 @@ public struct FleetService: Sendable {
 
   /// - Throws: `orgNotSynthetic`, `slugTaken`, and what `Acts` throws.
   public func createOrg(_ request: OrgRequest, as actor: Actor, dryRun: Bool = false) async throws -> Org {
-    let sort = try Guardrails.sort(request.sort)
+    let sort = try Guardrails.sort(request.sort ?? Org.Sort.synthetic.rawValue)
+    let name = try Self.name(request)
     let act = Act(
       .orgCreate, kind: .orgCreated, details: ["slug": .string(request.slug.text), "sort": .string(sort.rawValue)])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       guard try FleetRecords.org(request.slug, in: tx) == nil else { throw Self.taken("Org", request.slug) }
       let org = Org(
-        id: .make(at: context.at), slug: request.slug, name: request.name, sort: sort, createdAt: context.at)
+        id: .make(at: context.at), slug: request.slug, name: name, sort: sort, createdAt: context.at)
       try FleetRecords.insert(org, in: tx)
       context.subject = EvidenceSubject(type: "org", id: org.id.text, slug: org.slug.text)
       context.org = org.id.text
+      context.afterCommit { changed(.orgs) }
       return org
     }
+  }
+
+  static let nameCharactersMax = 120
+
+  private static func name(_ request: OrgRequest) throws -> String {
+    let name = (request.name ?? request.slug.text).trimmingCharacters(in: .whitespacesAndNewlines)
+    let isPlain = !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
+    guard !name.isEmpty, name.count <= nameCharactersMax, isPlain else {
+      throw AWError(
+        .usage, "The name of an Org has 1 to \(nameCharactersMax) characters, none of them a control character.",
+        next: "Give a shorter name, or none: then it is the slug.")
+    }
+    return name
   }
 
   /// A Host to be, and the one-time token that makes a machine it.
@@ -86,84 +117,82 @@ public struct FleetService: Sendable {
       let expiresAt = context.at.advanced(by: Self.enrolmentLifetime)
       try FleetRecords.save(host, in: tx)
       try FleetRecords.insertEnrolment(hash: hash, host: host.id, expiresAt: expiresAt, in: tx)
-      context.subject = EvidenceSubject(type: "host", id: host.id.text, slug: slug.text)
+      context.subject = host.subject
+      context.afterCommit { changed(.hosts) }
       return Invitation(host: host, token: token, expiresAt: expiresAt)
     }
   }
 
-  public struct InstanceRequest: Codable, Sendable {
-    public var org: Slug
-    public var placement: PlacementChoice
-    public var port: Int?
-
-    public struct PlacementChoice: Codable, Sendable {
-      public var slug: Slug
-      public var runtime: RuntimeKind
-      public var image: String?
-      public var host: Slug?
-
-      public init(slug: Slug, runtime: RuntimeKind, image: String? = nil, host: Slug? = nil) {
-        self.slug = slug
-        self.runtime = runtime
-        self.image = image
-        self.host = host
-      }
-    }
-
-    public init(org: Slug, placement: PlacementChoice, port: Int? = nil) {
-      self.org = org
-      self.placement = placement
-      self.port = port
-    }
-  }
-
-  /// Asks for an Instance. It is provisioned by a durable operation, which the answer names.
+  /// Closes a Host for new Instances, or opens it again. What runs there goes on.
   ///
-  /// - Throws: `orgUnknown`, `slugTaken`, what `Placement` refuses, and what `Acts` throws.
-  public func createInstance(
-    _ request: InstanceRequest, as actor: Actor, dryRun: Bool = false
-  ) async throws -> (instance: Instance, operation: WorkOperation) {
-    let choice = request.placement
-    let wanted = Placement.Request(
-      slug: choice.slug, runtime: choice.runtime, image: choice.image, host: choice.host)
-    let act = Act(
-      .instanceCreate, kind: .instanceRequested,
-      details: [
-        "slug": .string(choice.slug.text), "org": .string(request.org.text),
-        "runtime": .string(choice.runtime.rawValue),
-      ])
+  /// - Throws: `hostUnknown`; `conflict` for a Host that has not enrolled.
+  public func drainHost(_ slug: Slug, _ draining: Bool, as actor: Actor, dryRun: Bool = false) async throws -> Host {
+    let act = Act(.hostDrain, kind: draining ? .hostDrained : .hostReopened, details: ["slug": .string(slug.text)])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
-      guard let org = try FleetRecords.org(request.org, in: tx) else {
+      var host = try Self.host(slug, in: tx)
+      guard host.state != .invited else {
         throw AWError(
-          .orgUnknown, "There is no Org named '\(request.org)'.", next: "Create it: 'aw org create \(request.org)'.")
+          .conflict, "The Host '\(slug)' has not enrolled yet, so there is nothing to drain.",
+          next: "Remove it instead: 'aw host rm \(slug)'.")
       }
-      if let old = try FleetRecords.instance(choice.slug, in: tx) {
-        // What failed left nothing behind but its record, so its name is free again.
-        guard old.state == .failed else { throw Self.taken("Instance", choice.slug) }
-        try FleetRecords.deleteInstance(old.id, in: tx)
-      }
-      let host = try Placement.choose(wanted, among: try candidates(in: tx))
-      let instance = Instance(
-        id: .make(at: context.at), slug: choice.slug, org: org.id, host: host.id, runtime: choice.runtime,
-        image: choice.image, requestedPort: request.port, state: .provisioning, createdAt: context.at)
-      try FleetRecords.save(instance, in: tx)
-      let operation = try engine.enqueue(
-        Provisioning.kind, subject: instance.id.text, actor: actor.text, input: .null, in: tx)
-      context.subject = EvidenceSubject(type: "instance", id: instance.id.text, slug: instance.slug.text)
-      context.org = org.id.text
-      return (instance, operation)
+      host.state = draining ? .draining : .active
+      try FleetRecords.save(host, in: tx)
+      context.subject = host.subject
+      context.afterCommit { changed(.hosts) }
+      return host
     }
   }
 
-  private func candidates(in tx: Transaction) throws -> [Placement.Candidate] {
-    try FleetRecords.hosts(after: nil, limit: 10_000, in: tx).map { host in
-      .init(
-        host: host, isConnected: gateway.isConnected(host.id),
-        instances: try FleetRecords.instances(on: host.id, in: tx).count)
+  /// What removing a Host would leave behind, or left.
+  public struct HostRemoval: Sendable {
+    public let host: Host
+    /// The Instances that AW forgets with it. Whatever of them is on the machine stays there.
+    public let abandoned: [Slug]
+  }
+
+  /// Forgets a Host: its links end, and its certificate is not let in any more.
+  ///
+  /// - Parameter force: also when it has Instances, as for a machine that is gone for good. They are forgotten too.
+  /// - Throws: `hostUnknown`, `hostInUse`, `operationRunning`.
+  public func removeHost(
+    _ slug: Slug, force: Bool, as actor: Actor, dryRun: Bool = false
+  ) async throws -> HostRemoval {
+    let act = Act(.hostRemove, kind: .hostRemoved, details: ["slug": .string(slug.text), "force": .bool(force)])
+    return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
+      let host = try Self.host(slug, in: tx)
+      let instances = try FleetRecords.instances(on: host.id, in: tx)
+      // What failed left nothing on the Host but AW's own record.
+      let present = instances.filter { $0.state != .failed }
+      guard present.isEmpty || force else {
+        let names = present.prefix(3).map(\.slug.text).joined(separator: ", ")
+        throw AWError(
+          .hostInUse, "The Host '\(slug)' has \(present.count) Instances: \(names)\(present.count > 3 ? ", …" : "").",
+          next: "Remove them first. If the machine is gone for good: 'aw host rm \(slug) --force'.")
+      }
+      for instance in instances {
+        guard try !WorkRecords.isBusy(instance.id.text, in: tx) else { throw WorkRecords.busy }
+        try FleetRecords.deleteInstance(instance.id, in: tx)
+      }
+      try FleetRecords.deleteHost(host.id, in: tx)
+      context.subject = host.subject
+      context.record("abandoned", .array(present.map { .string($0.slug.text) }))
+      context.afterCommit {
+        gateway.disconnect(host.id, reason: "the Host was removed")
+        changed(.hosts)
+        changed(.instances(nil))
+      }
+      return HostRemoval(host: host, abandoned: present.map(\.slug))
     }
   }
 
-  private static func taken(_ what: String, _ slug: Slug) -> AWError {
+  private static func host(_ slug: Slug, in tx: Transaction) throws -> Host {
+    guard let host = try FleetRecords.host(slug, in: tx) else {
+      throw AWError(.hostUnknown, "There is no Host named '\(slug)'.", next: "See 'aw host list'.")
+    }
+    return host
+  }
+
+  static func taken(_ what: String, _ slug: Slug) -> AWError {
     AWError(.slugTaken, "There is already an \(what) named '\(slug)'.", next: "Choose another name.")
   }
 }
@@ -180,4 +209,20 @@ public enum Guardrails {
     }
     return sort
   }
+}
+
+/// What changed, for whoever shows it.
+public enum FleetChange: Sendable, Hashable {
+  case orgs
+  case hosts
+  /// Of one Instance; nil when several may be concerned.
+  case instances(InstanceID?)
+}
+
+extension Host {
+  var subject: EvidenceSubject { EvidenceSubject(type: "host", id: id.text, slug: slug.text) }
+}
+
+extension Instance {
+  var subject: EvidenceSubject { EvidenceSubject(type: "instance", id: id.text, slug: slug.text) }
 }

@@ -16,11 +16,17 @@ public final class Connector: Service {
     public var directory: String
     public var program: String
     public var liveness: Liveness.Policy
+    /// Ends the Instances when the Connector is asked to end. What each is asked to be stays: the next Connector
+    /// starts those that should run. Off, they run on without it.
+    public var haltsInstances: Bool
 
-    public init(directory: String, program: String, liveness: Liveness.Policy = .init()) {
+    public init(
+      directory: String, program: String, liveness: Liveness.Policy = .init(), haltsInstances: Bool = false
+    ) {
       self.directory = directory
       self.program = program
       self.liveness = liveness
+      self.haltsInstances = haltsInstances
     }
   }
 
@@ -54,6 +60,7 @@ public final class Connector: Service {
   public func run() async throws {
     await runtimes.resume()
     await cancelWhenGracefulShutdown { await self.keepLinked() }
+    if configuration.haltsInstances { await runtimes.halt() }
   }
 
   private func keepLinked() async {

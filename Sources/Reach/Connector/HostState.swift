@@ -28,6 +28,8 @@ public struct HostState: Sendable {
 
   public var host: HostID { document.host }
   public var slug: Slug { document.slug }
+  /// The port of the AW Gateway that this Host dials.
+  public var gatewayPort: Int { document.gatewayPort }
 
   /// - Throws: `enrolmentInvalid` when the files are missing or damaged.
   public static func load(from directory: String) throws -> HostState {

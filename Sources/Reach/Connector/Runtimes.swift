@@ -53,6 +53,13 @@ public actor Runtimes {
     }
   }
 
+  /// Ends every Instance, and leaves what each is asked to be.
+  func halt() async {
+    await withTaskGroup(of: Void.self) { group in
+      for runtime in runtimes.values { group.addTask { await runtime.halt() } }
+    }
+  }
+
   func answer(_ call: RuntimeCall) async -> RuntimeReply {
     do {
       return try await perform(call)

@@ -151,8 +151,14 @@ public struct GatewayProgram: Sendable {
 public struct ModelProgram: Sendable {
   public var host: String
   public var port: Int
+  /// Ends as well when its standard input is closed, as by the end of the process that holds the other end.
+  public var untilInputCloses: Bool
 
-  public init(host: String, port: Int) { (self.host, self.port) = (host, port) }
+  public init(host: String, port: Int, untilInputCloses: Bool = false) {
+    self.host = host
+    self.port = port
+    self.untilInputCloses = untilInputCloses
+  }
 
   /// Runs until SIGTERM or SIGINT, and gives the exit code.
   public func run(environment: [String: String]) async -> Int32 {
@@ -166,6 +172,7 @@ public struct ModelProgram: Sendable {
         tasks.addTask {
           for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) { return }
         }
+        if untilInputCloses { tasks.addTask { for await _ in Console.inputUntilClosed() {} } }
         try await tasks.next()
         tasks.cancelAll()
         try await tasks.waitForAll()
@@ -181,5 +188,16 @@ public struct ModelProgram: Sendable {
 /// Lines on the standard streams, written at once.
 public enum Console {
   public static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+  /// Ends when standard input does. What comes in is thrown away.
+  static func inputUntilClosed() -> AsyncStream<Void> {
+    let (stream, continuation) = AsyncStream<Void>.makeStream()
+    // A thread, because reading blocks, and it has to end with the process only.
+    Thread.detachNewThread {
+      while !FileHandle.standardInput.availableData.isEmpty {}
+      continuation.finish()
+    }
+    return stream
+  }
+
   public static func error(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 }

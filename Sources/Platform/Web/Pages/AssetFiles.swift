@@ -22,45 +22,62 @@ public struct AssetFiles: Sendable {
   /// - Parameter folder: another place for it.
   /// - Throws: `internalFailure` when it is not there or not complete.
   public static func load(from folder: String? = nil) throws -> AssetFiles {
-    let candidates = folder.map { [$0] } ?? installed
-    guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0 + "/aw.css") }) else {
+    try AssetFiles(folder: try folder ?? installed("Web", "Assets"))
+  }
+
+  /// The templates of another room, by name: `room/page`. They are in its folder `Templates`.
+  ///
+  /// - Parameter room: the name of its module.
+  public static func templates(of room: String) throws -> [String: String] {
+    let found = try templates(in: try installed(room, "Templates"))
+    return Dictionary(uniqueKeysWithValues: found.map { ("\(room.lowercased())/\($0)", $1) })
+  }
+
+  /// Beside the program, wherever a link to it may be; `Bundle.module` would end the process when it finds nothing.
+  private static func installed(_ room: String, _ folder: String) throws -> String {
+    let bundle = "aw_\(room).resources"
+    let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+    let candidates = [Bundle.main.bundleURL.path, program, program + "/../share/aw"].map { "\($0)/\(bundle)/\(folder)" }
+    guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
       throw AWError(
         .internalFailure, "The files of the console are not where the program is.",
         next: "Install the folder \(bundle.quoted) beside the program, as it is in the release archive.")
     }
-    return try AssetFiles(folder: found)
-  }
-
-  private static let bundle = "aw_Web.resources"
-
-  /// Beside the program, wherever a link to it may be; `Bundle.module` would end the process when it finds nothing.
-  private static var installed: [String] {
-    let bundle = "/" + AssetFiles.bundle + "/Assets"
-    let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
-    return [Bundle.main.bundleURL.path + bundle, program + bundle, program + "/../share/aw" + bundle]
+    return found
   }
 
   private init(folder: String) throws {
     var assets: [String: Asset] = [:]
-    var templates: [String: String] = [:]
     do {
       for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
         guard let type = AssetFiles.type(of: name) else { continue }
         let bytes = Array(try Data(contentsOf: URL(filePath: folder + "/" + name)))
         assets[name] = Asset(bytes: bytes, type: type, hash: String(SHA256.hex(bytes).prefix(16)))
       }
-      for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/templates") {
-        guard name.hasSuffix(".mustache") else { continue }
-        let text = try String(contentsOf: URL(filePath: folder + "/templates/" + name), encoding: .utf8)
+    } catch {
+      throw AssetFiles.unreadable(folder, error)
+    }
+    self.assets = assets
+    self.templates = try AssetFiles.templates(in: folder + "/templates")
+  }
+
+  private static func templates(in folder: String) throws -> [String: String] {
+    var templates: [String: String] = [:]
+    do {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name.hasSuffix(".mustache") {
+        let text = try String(contentsOf: URL(filePath: folder + "/" + name), encoding: .utf8)
         templates[String(name.dropLast(".mustache".count))] = text
       }
     } catch {
-      throw AWError(
-        .internalFailure, "The files of the console in \(folder.quoted) cannot be read.",
-        next: "Check that the folder belongs to the user that runs AW, or install it again.", cause: error)
+      throw unreadable(folder, error)
     }
-    self.assets = assets
-    self.templates = templates
+    return templates
+  }
+
+  private static func unreadable(_ folder: String, _ cause: any Error) -> AWError {
+    AWError(
+      .internalFailure, "The files of the console in \(folder.quoted) cannot be read.",
+      next: "Check that the folder belongs to the user that runs AW, or install it again.", cause: cause)
   }
 
   private static func type(of name: String) -> String? {

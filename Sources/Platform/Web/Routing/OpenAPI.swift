@@ -19,7 +19,7 @@ enum OpenAPI {
       "servers": [["url": "/"]],
       "paths": .object(paths.mapValues { .object($0) }),
       "components": [
-        "schemas": ["Problem": Problem.schema],
+        "schemas": ["Problem": Problem.schema, "Plan": Plan.schema],
         "securitySchemes": [
           "token": ["type": "http", "scheme": "bearer", "description": "An API token: aw_…"],
           "session": [
@@ -34,7 +34,7 @@ enum OpenAPI {
   private static func operation(_ route: Route, _ schema: RouteSchema) -> JSONValue {
     var operation: [String: JSONValue] = [
       "operationId": .string(operationID(route)), "summary": .string(route.summary),
-      "responses": responses(schema), "security": security(route.allowed),
+      "responses": responses(route, schema), "security": security(route.allowed),
     ]
     let parameters = parameters(route, schema)
     if !parameters.isEmpty { operation["parameters"] = .array(parameters) }
@@ -46,14 +46,23 @@ enum OpenAPI {
     return .object(operation)
   }
 
-  private static func responses(_ schema: RouteSchema) -> JSONValue {
+  private static func responses(_ route: Route, _ schema: RouteSchema) -> JSONValue {
+    var answers: [String: JSONValue] = [:]
+    if route.canRehearse {
+      answers["200"] = [
+        "description": "A rehearsal: what would be done. Nothing was changed.",
+        "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Plan"]]],
+      ]
+    }
     var success: [String: JSONValue] = ["description": "Done."]
     if let response = schema.response { success["content"] = ["application/json": ["schema": response]] }
     let problem: JSONValue = [
       "description": "It failed: see `code` and `next`.",
       "content": ["application/problem+json": ["schema": ["$ref": "#/components/schemas/Problem"]]],
     ]
-    return .object([String(schema.status): .object(success), "default": problem])
+    answers[String(schema.status)] = .object(success)
+    answers["default"] = problem
+    return .object(answers)
   }
 
   private static func security(_ allowed: Route.Guard) -> JSONValue {
@@ -72,6 +81,12 @@ enum OpenAPI {
         "name": .string(query.name), "in": "query", "required": false, "description": .string(query.summary),
         "schema": query.schema,
       ]
+    }
+    if route.canRehearse {
+      parameters.append([
+        "name": "dryRun", "in": "query", "required": false,
+        "description": "Say what would be done, and change nothing.", "schema": JSONSchema.bool,
+      ])
     }
     if route.method == .post, route.effect.isWriter {
       parameters.append([

@@ -114,6 +114,12 @@ public struct Route: Sendable {
     path.matches(of: /\{([A-Za-z][A-Za-z0-9]*)\}/).map { String($0.output.1) }
   }
 
+  /// Whether `dryRun` makes it say what it would do: every act of the API, unless its success is 200 itself.
+  var canRehearse: Bool {
+    guard case .api(let schema) = audience, case .writes = effect else { return false }
+    return schema.status != 200
+  }
+
   var isAPI: Bool { if case .api = audience { true } else { false } }
   var isForPeople: Bool {
     switch audience {

@@ -25,6 +25,9 @@ public struct Caller: Sendable, Hashable {
     self.credential = credential
   }
 
+  /// Whoever has the control plane's machine: the caller over its unix socket.
+  public static let local = Caller(actor: .system("local"), name: "local", role: .owner, credential: .token)
+
   /// Nil for programs.
   public var csrf: String? { if case .session(_, let csrf) = credential { csrf } else { nil } }
 }
@@ -132,6 +135,9 @@ public struct WebRequest: Sendable {
       throw WebErrors.usage("The value \(other.quoted) of \(name.quoted) is neither true nor false.")
     }
   }
+
+  /// Whether a writer is only to say what it would do: `dryRun` of the query.
+  public var dryRun: Bool { get throws { try flag("dryRun") } }
 
   /// A whole number of the query; nil when it is missing.
   public func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {

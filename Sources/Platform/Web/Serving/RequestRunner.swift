@@ -19,7 +19,7 @@ struct RequestRunner: Sendable {
   let clock: WallClock
 
   func respond(_ route: Route, _ request: Request, _ context: WebContext) async throws -> Response {
-    let proof = try await proof(for: route, request)
+    let proof = try await proof(for: route, request, context)
     do {
       return try await respond(route, request, context, proof)
     } catch {
@@ -56,10 +56,14 @@ struct RequestRunner: Sendable {
   // MARK: - Who and whether
 
   /// On a route for everybody a session that has ended counts as none, so that people can sign in again.
-  private func proof(for route: Route, _ request: Request) async throws -> Authenticator.Proof? {
-    guard case .anyone = route.allowed else { return try await authenticator.proof(of: request) }
+  private func proof(
+    for route: Route, _ request: Request, _ context: WebContext
+  ) async throws -> Authenticator.Proof? {
+    guard case .anyone = route.allowed else {
+      return try await authenticator.proof(of: request, isLocal: context.isLocal)
+    }
     do {
-      return try await authenticator.proof(of: request)
+      return try await authenticator.proof(of: request, isLocal: context.isLocal)
     } catch let error as AWError where error.code == .unauthenticated {
       return nil
     }

@@ -10,32 +10,29 @@ struct SignInRoutes: Sendable {
   let access: AccessService
   let limits: AccessLimits
 
-  private static let signedIn = EvidenceKind("operator.signed-in")
-  private static let passwordSet = EvidenceKind("operator.password-set")
-  private static let ended = EvidenceKind("session.ended")
   private static let isTheProof = Route.Guard.anyone(because: "Signing in is how one becomes somebody.")
   private static let isOwn = Route.Guard.signedIn(because: "It is about the caller's own account.")
 
   var routes: [Route] {
     [
       page("/sign-in", "The form to sign in.") { try await signInPage($0) },
-      form("/sign-in", "Signs in with name and password.", SignInRoutes.isTheProof, SignInRoutes.signedIn) {
+      form("/sign-in", "Signs in with name and password.", SignInRoutes.isTheProof, .operatorSignedIn) {
         try await signIn($0)
       },
       page("/sign-in/link", "Where a one-time link leads; looking at it does not use it up.") { _ in
         .page(Page("Use a one-time link", template: "link"))
       },
-      form("/sign-in/link", "Uses a one-time link.", SignInRoutes.isTheProof, SignInRoutes.signedIn) {
+      form("/sign-in/link", "Uses a one-time link.", SignInRoutes.isTheProof, .operatorSignedIn) {
         try await useLink($0)
       },
       form(
-        "/sign-in/password", "Sets the first password with a link.", SignInRoutes.isTheProof, SignInRoutes.passwordSet
+        "/sign-in/password", "Sets the first password with a link.", SignInRoutes.isTheProof, .passwordSet
       ) { try await setFirstPassword($0) },
-      form("/sign-out", "Ends the session.", SignInRoutes.isOwn, SignInRoutes.ended) { try await signOut($0) },
+      form("/sign-out", "Ends the session.", SignInRoutes.isOwn, .sessionEnded) { try await signOut($0) },
       page("/account/password", "The form for a new password.", SignInRoutes.isOwn) {
         try await passwordPage($0, problem: nil)
       },
-      form("/account/password", "Sets a new password.", SignInRoutes.isOwn, SignInRoutes.passwordSet) {
+      form("/account/password", "Sets a new password.", SignInRoutes.isOwn, .passwordSet) {
         try await changePassword($0)
       },
     ]

@@ -60,6 +60,18 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
   /// How many walks in a row did not reach it, and when the first of them ended.
   public var misses: Int
   public var missingSince: Timestamp?
+  /// The last transition that was recorded: what the evidence log says, so that it says each one once.
+  public var announced: Announcement?
+
+  public struct Announcement: Codable, Sendable, Equatable {
+    public var status: Status
+    public var at: Timestamp
+
+    public init(status: Status, at: Timestamp) {
+      self.status = status
+      self.at = at
+    }
+  }
 
   public init() {
     newest = [:]
@@ -98,8 +110,39 @@ public struct StatusReading: Codable, Sendable, Equatable {
     self.evidenceAt = evidenceAt
   }
 
-  /// The status of an Instance: a pure function of evidence, policy and now.
-  public static func of(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
+  /// The status of an Instance: a pure function of evidence, of what AW was asked to make of it, of policy and now.
+  public static func of(
+    _ evidence: StatusEvidence, asked: Instance.State, policy: StatusPolicy, now: Timestamp
+  ) -> StatusReading {
+    switch asked {
+    case .active: of(evidence, policy: policy, now: now)
+    case .stopped: stopped(evidence, policy: policy, now: now)
+    case .provisioning: .init(.unknown, "It is being provisioned.", evidenceAt: nil)
+    case .removing: .init(.unknown, "It is being removed.", evidenceAt: nil)
+    case .failed:
+      .init(.unreachable, "It was never made: provisioning failed and was undone.", evidenceAt: nil)
+    }
+  }
+
+  /// A stopped Instance cannot be reached, and that is what its Org sees, whoever asked for it.
+  private static func stopped(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
+    guard let runtime = evidence.newest[.runtime] else {
+      return .init(.unreachable, "It was stopped on request.", link: .runtime, evidenceAt: nil)
+    }
+    let age = now.since(runtime.at)
+    if age > policy.unknownAfter {
+      return .init(
+        .unknown, "It was stopped on request, and the last look at it was \(age.words) ago.", link: .runtime,
+        evidenceAt: runtime.at)
+    }
+    if runtime.outcome == .passed {
+      return .init(.degraded, "It runs, although it was asked to stop.", link: .runtime, evidenceAt: runtime.at)
+    }
+    return .init(.unreachable, "It was stopped on request.", link: .runtime, evidenceAt: runtime.at)
+  }
+
+  /// The status of an Instance that is meant to run.
+  static func of(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
     let newestAt = evidence.newest.values.map(\.at).max()
     guard let newestAt else {
       return .init(.unknown, "No check has reached this Instance yet.", evidenceAt: nil)

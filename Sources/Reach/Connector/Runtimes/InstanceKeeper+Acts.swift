@@ -79,7 +79,7 @@ extension InstanceKeeper {
   }
 
   /// Stops it and waits for its end.
-  private func end(_ instance: InstanceID) async throws {
+  func end(_ instance: InstanceID) async throws {
     try await feed(.stopRequested, to: instance)
     try await until(instance) { $0.map { $0.supervisor.isIdle || $0.stuck } ?? true }
     if kept[instance]?.stuck == true {

@@ -174,6 +174,25 @@ actor InstanceKeeper {
     record.launch = nil
   }
 
+  // MARK: - Ending
+
+  /// See `InstanceRuntime.halt`. Supervision is told to stop each; the records keep what is wanted.
+  func halt() async {
+    resumeAgain?.cancel()
+    await withTaskGroup(of: Void.self) { group in
+      for instance in kept.keys {
+        group.addTask {
+          do {
+            try await self.exclusively(instance) { try await self.end(instance) }
+          } catch {
+            self.logger.error(
+              "an Instance did not end", metadata: ["instance": "\(instance)", "reason": "\(error)"])
+          }
+        }
+      }
+    }
+  }
+
   private func housekeep() async {
     for item in kept.values where item.handle != nil {
       do {

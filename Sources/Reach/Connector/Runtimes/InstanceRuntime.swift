@@ -12,6 +12,10 @@ public protocol InstanceRuntime: Sendable {
   /// that should not. Called when the Connector begins; every other call does it first when it was not done.
   func resume() async throws
 
+  /// Ends every Instance that runs, and leaves what each is asked to be: the next Connector starts those that should.
+  /// Nothing is started after it. Never throws: what did not end is told in the log.
+  func halt() async
+
   /// Whether this runtime can be used now. Never throws: what is missing is the answer.
   func availability() async -> RuntimeAvailability
 
@@ -50,4 +54,7 @@ public protocol InstanceRuntime: Sendable {
 extension InstanceRuntime {
   /// A runtime that keeps nothing over restarts has nothing to take up.
   public func resume() async throws {}
+
+  /// A runtime that starts nothing on its own has nothing to end.
+  public func halt() async {}
 }

@@ -8,6 +8,7 @@ protocol KeptRuntime: InstanceRuntime {
 
 extension KeptRuntime {
   public func resume() async throws { try await instanceKeeper.resume() }
+  public func halt() async { await instanceKeeper.halt() }
   public func availability() async -> RuntimeAvailability { await instanceKeeper.backend.availability() }
 
   public func prepare(_ spec: InstanceSpec, environment: [String: Secret]) async throws -> RunState {

@@ -8,41 +8,62 @@ import Store
 import Vault
 import Work
 
-/// The plan that makes an Instance: each step may run twice, and each has an inverse.
-public struct Provisioning: Sendable {
-  public static let kind = "instance.provision"
-
-  /// What the model endpoint of synthetic Orgs is, as an Instance on a Host reaches it.
-  public struct FixtureModel: Sendable {
-    public let baseURL: String
-    public let key: Secret
-
-    public init(baseURL: String, key: Secret) {
-      self.baseURL = baseURL
-      self.key = key
-    }
-  }
-
-  static let modelKeyVariable = "AW_FIXTURE_MODEL_KEY"
+/// Carries out the steps of operations on Instances. Each may run twice; those that make something have an inverse.
+public struct InstanceSteps: Sendable {
   /// The port inside an Instance's container.
   static let containerPort = 18_789
 
   let store: Store
   let vault: Vault
   let gateway: AWGateway
+  let evidence: EvidenceLog
   let clock: WallClock
   let version: String
-  let model: FixtureModel
+  let model: FixtureModel?
 
+  /// - Parameters:
+  ///   - version: of this AW, as it introduces itself to Gateways.
+  ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
   public init(
-    store: Store, vault: Vault, gateway: AWGateway, clock: WallClock, version: String, model: FixtureModel
+    store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, clock: WallClock, version: String,
+    model: FixtureModel?
   ) {
     self.store = store
     self.vault = vault
     self.gateway = gateway
+    self.evidence = evidence
     self.clock = clock
     self.version = version
     self.model = model
+  }
+
+  /// Every operation on an Instance, for the engine.
+  public var plans: [OperationPlan] {
+    InstancePlan.allCases.map { plan in
+      // What fails while it is provisioned is undone; later an Instance is somebody's, and stays for them to look at.
+      OperationPlan(kind: plan.rawValue, steps: plan.steps.map { step($0, undone: plan == .provision) })
+    }
+  }
+
+  private func step(_ step: InstanceStep, undone: Bool) -> OperationPlan.Step {
+    func make(
+      _ seconds: Int64, retries: @escaping @Sendable (AWError) -> Bool = { _ in false },
+      run: @escaping @Sendable (WorkOperation) async throws -> JSONValue,
+      undo: (@Sendable (WorkOperation) async throws -> Void)? = nil
+    ) -> OperationPlan.Step {
+      .init(step.rawValue, deadline: .seconds(seconds), retries: retries, run: run, undo: undone ? undo : nil)
+    }
+    switch step {
+    case .secrets: return make(10, run: makeSecrets, undo: forgetFailed)
+    case .prepare: return make(120, retries: Self.waits, run: prepare, undo: purge)
+    case .start: return make(60, retries: Self.waits, run: start)
+    case .ready: return make(120, retries: Self.starts, run: ready)
+    case .pair: return make(60, retries: Self.starts, run: pair)
+    case .verify: return make(90, retries: Self.starts, run: verify)
+    case .stop: return make(120, retries: Self.waits, run: stop)
+    case .remove: return make(300, retries: Self.waits, run: remove)
+    case .forget: return make(30, run: forget)
+    }
   }
 
   /// Errors that a Host coming back mends.
@@ -54,28 +75,7 @@ public struct Provisioning: Sendable {
       || [.gatewayUnreachable, .gatewayNotReady, .gatewayTimeout, .targetRefused, .runtimeExited].contains(error.code)
   }
 
-  public var plan: OperationPlan {
-    OperationPlan(
-      kind: Self.kind,
-      steps: [
-        .init("secrets", deadline: .seconds(10), run: makeSecrets, undo: forgetSecrets),
-        .init("prepare", deadline: .seconds(120), retries: Self.waits, run: prepare, undo: remove),
-        .init("start", deadline: .seconds(60), retries: Self.waits, run: start),
-        .init("ready", deadline: .seconds(120), retries: Self.starts, run: ready),
-        .init("pair", deadline: .seconds(60), retries: Self.starts, run: pair),
-        .init("verify", deadline: .seconds(90), retries: Self.starts, run: verify),
-      ])
-  }
-
-  private func instance(of operation: WorkOperation) async throws -> Instance {
-    let found = try await store.read { tx in
-      try InstanceID(operation.subject).flatMap { try FleetRecords.instance($0, in: tx) }
-    }
-    guard let found else {
-      throw AWError(.instanceUnknown, "The Instance is gone.", next: "Create it again.")
-    }
-    return found
-  }
+  // MARK: - Secrets
 
   private func makeSecrets(_ operation: WorkOperation) async throws -> JSONValue {
     let secrets = InstanceSecrets(try await instance(of: operation).id)
@@ -85,27 +85,44 @@ public struct Provisioning: Sendable {
   }
 
   /// The last undo: nothing of the Instance is left but the record that it failed.
-  private func forgetSecrets(_ operation: WorkOperation) async throws {
+  private func forgetFailed(_ operation: WorkOperation) async throws {
     guard let id = InstanceID(operation.subject) else { return }
-    for reference in InstanceSecrets(id).all { try await vault.delete(SecretReference(reference)) }
+    try await forgetSecrets(id)
     try await change(id) { $0.state = .failed }
   }
 
+  private func forgetSecrets(_ id: InstanceID) async throws {
+    for reference in InstanceSecrets(id).all { try await vault.delete(SecretReference(reference)) }
+  }
+
+  /// Ends a removal: the record goes, and the evidence keeps what was.
+  private func forget(_ operation: WorkOperation) async throws -> JSONValue {
+    guard let id = InstanceID(operation.subject) else { return .null }
+    try await forgetSecrets(id)
+    try await store.write { tx in try FleetRecords.deleteInstance(id, in: tx) }
+    return .null
+  }
+
+  // MARK: - On the Host
+
   private func prepare(_ operation: WorkOperation) async throws -> JSONValue {
     let instance = try await instance(of: operation)
+    guard let model else { throw FixtureModel.missing }
     let token = try await vault.get(SecretReference(InstanceSecrets(instance.id).gatewayToken))
-    let org = try await store.read { tx in try FleetRecords.org(instance.org, in: tx)?.slug }
-    let inContainer = instance.runtime == .docker
+    guard let org = try await store.read({ tx in try FleetRecords.org(instance.org, in: tx)?.slug }) else {
+      throw AWError(.orgUnknown, "The Instance's Org is gone.", next: "Create the Org again, then the Instance.")
+    }
     let settings = InstanceConfiguration.Settings(
-      port: Self.containerPort, bind: inContainer ? .lan : .loopback,
+      port: Self.containerPort, bind: instance.runtime == .docker ? .lan : .loopback,
       model: .init(
-        provider: "fixture", baseURL: model.baseURL, id: "echo-1", keyVariable: Self.modelKeyVariable))
+        provider: "fixture", baseURL: model.baseURL(for: instance.runtime), id: FixtureModel.id,
+        keyVariable: FixtureModel.keyVariable))
     let spec = InstanceSpec(
-      instance: instance.id, slug: instance.slug, org: try org ?? Slug("unknown"), runtime: instance.runtime,
+      instance: instance.id, slug: instance.slug, org: org, runtime: instance.runtime,
       port: instance.requestedPort, image: instance.image,
       configuration: InstanceConfiguration.make(settings, for: nil).canonical)
     let environment = InstanceEnvironment([
-      InstanceConfiguration.tokenVariable: token, Self.modelKeyVariable: model.key,
+      InstanceConfiguration.tokenVariable: token, FixtureModel.keyVariable: model.key,
     ])
     let state = try await call(.prepare(spec, environment), on: instance, deadline: .seconds(60))
     try await change(instance.id) {
@@ -115,8 +132,10 @@ public struct Provisioning: Sendable {
     return try JSONValue(encoding: state)
   }
 
-  private func remove(_ operation: WorkOperation) async throws {
+  private func purge(_ operation: WorkOperation) async throws {
     let instance = try await instance(of: operation)
+    // A Host that was removed meanwhile never comes back to be tidied up.
+    guard try await store.read({ try FleetRecords.host(instance.host, in: $0) }) != nil else { return }
     _ = try await call(.remove(instance.runtime, instance.id, purge: true), on: instance, deadline: .seconds(60))
   }
 
@@ -125,6 +144,25 @@ public struct Provisioning: Sendable {
     return try JSONValue(
       encoding: try await call(.start(instance.runtime, instance.id), on: instance, deadline: .seconds(30)))
   }
+
+  private func stop(_ operation: WorkOperation) async throws -> JSONValue {
+    let instance = try await instance(of: operation)
+    // OpenClaw's own shutdown takes up to 25 s, and the runtime gives it 30 before it kills.
+    return try JSONValue(
+      encoding: try await call(.stop(instance.runtime, instance.id), on: instance, deadline: .seconds(60)))
+  }
+
+  private func remove(_ operation: WorkOperation) async throws -> JSONValue {
+    let instance = try await instance(of: operation)
+    // What failed was undone: there is nothing on the Host, which may be gone itself.
+    if instance.state == .failed { return .null }
+    let purge = operation.input["purge"]?.boolValue ?? false
+    let state = try await call(
+      .remove(instance.runtime, instance.id, purge: purge), on: instance, deadline: .seconds(120))
+    return ["dataDirectory": state.dataDirectory.map { .string($0) } ?? .null]
+  }
+
+  // MARK: - At the Gateway
 
   private func ready(_ operation: WorkOperation) async throws -> JSONValue {
     let instance = try await instance(of: operation)
@@ -135,7 +173,7 @@ public struct Provisioning: Sendable {
       let verdict = probe.verdict(on: try await probe.ask(through: dialer))
       guard verdict == .passed else {
         throw AWError(
-          .gatewayNotReady, "The Gateway is not ready: \(probe.rawValue) says \(verdict).",
+          .gatewayNotReady, "The Gateway is not ready: \(probe.rawValue) \(verdict.words).",
           next: "Read the Instance's log: 'aw instance logs \(instance.slug)'.")
       }
     }
@@ -168,12 +206,7 @@ public struct Provisioning: Sendable {
     let instance = try await instance(of: operation)
     let walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: version)
     let report = await walk.walk(instance, turn: true)
-    let now = clock.now
-    try await store.write { tx in
-      var evidence = try FleetRecords.evidence(of: instance.id, in: tx)
-      evidence.take(report)
-      try FleetRecords.save(evidence, of: instance.id, at: now, in: tx)
-    }
+    try await ChainRecorder(store: store, evidence: evidence, clock: clock).record(report, of: instance.id)
     if let broken = report.broken {
       throw AWError(
         ErrorCode.named(broken.failure.code), "Not verified: \(broken.link.title): \(broken.failure.message)",
@@ -181,6 +214,18 @@ public struct Provisioning: Sendable {
     }
     try await change(instance.id) { $0.state = .active }
     return try JSONValue(encoding: report)
+  }
+
+  // MARK: - Parts
+
+  private func instance(of operation: WorkOperation) async throws -> Instance {
+    let found = try await store.read { tx in
+      try InstanceID(operation.subject).flatMap { try FleetRecords.instance($0, in: tx) }
+    }
+    guard let found else {
+      throw AWError(.instanceUnknown, "The Instance is gone.", next: "Create it again.")
+    }
+    return found
   }
 
   private func call(_ call: RuntimeCall, on instance: Instance, deadline: Duration) async throws -> RunState {
@@ -199,43 +244,14 @@ public struct Provisioning: Sendable {
   }
 }
 
-/// Writes what an operation does into the evidence, in the step's own transaction.
-public enum OperationJournal {
-  public static func record(
-    _ operation: WorkOperation, _ event: WorkEngine.WorkEvent, evidence: EvidenceLog, in tx: Transaction
-  ) throws {
-    let (kind, data) = entry(for: operation, event)
-    try evidence.append(
-      EvidenceEntry(
-        kind: kind, at: operation.updatedAt, actor: operation.actor,
-        subject: EvidenceSubject(type: "operation", id: operation.id.text), act: operation.id.text,
-        data: .object(data)),
-      in: tx)
-  }
-
-  /// What the evidence says of an event: a pure translation.
-  static func entry(
-    for operation: WorkOperation, _ event: WorkEngine.WorkEvent
-  ) -> (kind: EvidenceKind, data: [String: JSONValue]) {
-    var data: [String: JSONValue] = ["operation": .string(operation.kind), "on": .string(operation.subject)]
-    switch event {
-    case .stepDone(let step, let detail):
-      data.merge(["step": .string(step), "outcome": "done", "detail": detail]) { $1 }
-      return (.operationStep, data)
-    case .stepFailed(let step, let error):
-      data.merge(
-        ["step": .string(step), "outcome": "failed", "code": .string(error.code.id), "message": .string(error.message)]
-      ) { $1 }
-      return (.operationStep, data)
-    case .stepUndone(let step):
-      data.merge(["step": .string(step), "outcome": "undone"]) { $1 }
-      return (.operationStep, data)
-    case .succeeded:
-      data["outcome"] = "succeeded"
-      return (.operationEnded, data)
-    case .failed:
-      data["outcome"] = "failed"
-      return (.operationEnded, data)
+extension Probe.Verdict {
+  /// The end of a sentence that begins with the probe.
+  var words: String {
+    switch self {
+    case .passed: "passes"
+    case .notReady(let failing) where failing.isEmpty: "says that it is not ready, and does not say why"
+    case .notReady(let failing): "says that it is not ready: \(failing.joined(separator: ", "))"
+    case .wrong(let what): "is answered by something that is no healthy Gateway: \(what)"
     }
   }
 }

@@ -1,0 +1,133 @@
+import Access
+import Basics
+import Client
+import Evidence
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Store
+import UnixSignals
+import Web
+
+extension ControlPlane {
+  /// A control plane that answers.
+  public struct Running: Sendable {
+    /// What browsers use: `http://127.0.0.1:7080`.
+    public let url: String
+    public let context: ContextFile
+  }
+
+  static let sweepEvery = Duration.seconds(3_600)
+
+  /// Runs until SIGTERM or SIGINT, or until `beside` ends with an error.
+  ///
+  /// - Parameter beside: other services of this process, such as the Connector of `aw up`; ended before the control
+  ///   plane's own. They begin when the control plane answers.
+  public func run(beside: @escaping @Sendable (Running) async throws -> [any Service]) async throws {
+    let socket = try directory.socket()
+    // The directory is held, so whatever is there was left by a process that is gone.
+    try? FileManager.default.removeItem(atPath: socket)
+    let console = try await Self.reserve(settings.console)
+    let url = settings.publicURL ?? "http://" + settings.console.text(port: console.port)
+    let server = try server(publicURL: url)
+    let (answering, answers) = AsyncStream<Void>.makeStream()
+    let network = server.application(address: console.address) { _ in answers.yield() }
+    let local = server.application(address: .unixDomainSocket(path: socket)) { _ in answers.yield() }
+    let running = Running(
+      url: url, context: ContextFile(url: url, socket: socket, evidence: directory.evidence))
+    let contextPath = directory.context
+    let guests = Loop("guests") {
+      var servers = 2
+      for await _ in answering {
+        servers -= 1
+        if servers == 0 { break }
+      }
+      try Task.checkCancellation()
+      try running.context.save(to: contextPath)
+      try await Self.run(try await beside(running))
+    }
+    let services =
+      own.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) }
+      + [
+        .init(service: network), .init(service: local),
+        .init(service: guests, failureTerminationBehavior: .gracefullyShutdownGroup),
+      ]
+    let group = ServiceGroupConfiguration(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    defer { try? FileManager.default.removeItem(atPath: socket) }
+    do {
+      try await ServiceGroup(configuration: group).run()
+    } catch {
+      await store.close()
+      throw error
+    }
+    await store.close()
+  }
+
+  /// Runs the guests until the shutdown, which reaches each of them.
+  private static func run(_ services: [any Service]) async throws {
+    guard !services.isEmpty else { return try await gracefulShutdown() }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for service in services { group.addTask { try await service.run() } }
+      try await group.waitForAll()
+    }
+  }
+
+  /// The control plane's own services, in the order in which they start; they stop in reverse.
+  private var own: [any Service] {
+    let (publisher, access, logger) = (publisher, access, logger)
+    return [
+      Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
+      feed, gateway, engine, watch,
+      Loop("sweep") {
+        await cancelWhenGracefulShutdown {
+          while (try? await Task.sleep(for: Self.sweepEvery)) != nil {
+            do {
+              _ = try await access.sweep()
+            } catch {
+              logger.warning("Old sessions and links could not be swept", metadata: ["error": "\(error)"])
+            }
+          }
+        }
+      },
+    ]
+  }
+
+  /// Finds out before anything starts whether the console can listen, so that the error says so by name.
+  private static func reserve(
+    _ listen: ControlPlaneSettings.Listen
+  ) async throws -> (address: BindAddress, port: Int) {
+    do {
+      let probe = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .bind(host: listen.address, port: listen.port).get()
+      let port = probe.localAddress?.port ?? listen.port
+      try await probe.close().get()
+      return (.hostname(listen.address, port: port), port)
+    } catch {
+      throw AWError(
+        .portTaken, "The console cannot listen on \(listen.address):\(listen.port).",
+        next: "Free the port, or choose another with --listen.", cause: error)
+    }
+  }
+}
+
+/// Something that runs as long as the process does.
+struct Loop: Service {
+  let name: String
+  let body: @Sendable () async throws -> Void
+
+  init(_ name: String, body: @escaping @Sendable () async throws -> Void) {
+    self.name = name
+    self.body = body
+  }
+
+  func run() async throws { try await body() }
+}
+
+enum ProcessEnvironment {
+  static var values: [String: String] { ProcessInfo.processInfo.environment }
+}

@@ -1,0 +1,164 @@
+import Access
+import Basics
+import Evidence
+import Fleet
+import Gateway
+import Link
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Store
+import Vault
+import Web
+import Work
+
+/// One control plane, put together: opened, but not running yet.
+public final class ControlPlane: Sendable {
+  public let fleet: FleetService
+  public let reader: FleetReader
+  public let access: AccessService
+  public let store: Store
+  public let vault: Vault
+  public let publisher: EvidencePublisher
+  public let gateway: AWGateway
+  let watch: ChainWatch
+  let engine: WorkEngine
+  let feed: LiveFeed
+  let evidence: EvidenceLog
+  let acts: Acts
+  let directory: DataDirectory
+  let settings: ControlPlaneSettings
+  let line: EnrolmentLine
+  let policy = StatusPolicy()
+  let clock: WallClock
+  let logger: Logger
+
+  /// Every migration of every room, in the order in which rooms stand on each other.
+  public static let migrations =
+    EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + WebRecords.migrations
+    + FleetRecords.migrations + DeploymentRecords.migrations
+
+  /// Opens the database, the vault and the evidence, and listens for Hosts.
+  ///
+  /// - Throws: what is wrong with the data directory, the database, the vault or the port of the AW Gateway.
+  public static func open(
+    _ directory: DataDirectory, _ settings: ControlPlaneSettings, clock: WallClock = .system, logger: Logger
+  ) async throws -> ControlPlane {
+    let location =
+      settings.postgres.map {
+        Store.Location.postgres(target: $0, connections: ControlPlaneSettings.postgresConnections)
+      } ?? .sqlite(path: directory.database)
+    let vault = try Vault.open(
+      file: directory.vault, key: .load(file: directory.vaultKey, environment: ProcessEnvironment.values))
+    let store = try await Store.open(location, migrations: migrations, logger: logger)
+    do {
+      return try await ControlPlane(store, vault, directory, settings, clock: clock, logger: logger)
+    } catch {
+      await store.close()
+      throw error
+    }
+  }
+
+  private init(
+    _ store: Store, _ vault: Vault, _ directory: DataDirectory, _ settings: ControlPlaneSettings, clock: WallClock,
+    logger: Logger
+  ) async throws {
+    self.store = store
+    self.vault = vault
+    self.directory = directory
+    self.settings = settings
+    self.clock = clock
+    self.logger = logger
+    let (evidence, feed) = (EvidenceLog(), LiveFeed())
+    self.evidence = evidence
+    self.feed = feed
+    let deployment = try await DeploymentRecords.identity(in: store, at: clock.now)
+    publisher = try await EvidencePublisher(
+      log: evidence, store: store, vault: vault, directory: directory.evidence, origin: "aw/\(deployment)",
+      clock: clock, logger: logger, published: { feed.publish(LiveEvent(topic: EvidenceRoutes.topic)) })
+    let changes = Changes(feed: feed)
+    let authority = try await LinkAuthority.take(from: vault, at: clock.now)
+    let gatekeeper = FleetGatekeeper(
+      store: store, evidence: evidence, authority: authority, clock: clock, logger: logger,
+      changed: { changes.linkChanged($0) })
+    gateway = try await AWGateway.listen(
+      .init(
+        address: settings.gateway.address, port: settings.gateway.port,
+        identity: try authority.gatewayIdentity(at: clock.now), authorities: [authority.certificate]),
+      delegate: gatekeeper, clock: clock, logger: logger)
+    line = EnrolmentLine(
+      gateway: settings.gatewayAddress ?? settings.gateway.text(port: gateway.port),
+      fingerprint: try authority.fingerprint)
+    let steps = InstanceSteps(
+      store: store, vault: vault, gateway: gateway, evidence: evidence, clock: clock, version: Release.version,
+      model: settings.model)
+    watch = ChainWatch(
+      walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
+      policy: policy, logger: logger, changed: { changes.publish(.instances($0)) })
+    changes.watch(with: watch)
+    engine = WorkEngine(
+      store: store, plans: steps.plans, clock: clock, logger: logger,
+      journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
+      changed: { changes.operationChanged($0) })
+    acts = Acts(store: store, evidence: evidence, guardrails: [], clock: clock, logger: logger)
+    fleet = FleetService(
+      acts: acts, store: store, gateway: gateway, engine: engine, model: settings.model,
+      changed: { changes.publish($0) })
+    reader = FleetReader(store: store, gateway: gateway, policy: policy, clock: clock)
+    access = AccessService(
+      store: store, acts: acts,
+      csrfKey: try await vault.putIfAbsent(try SecretReference("web/csrf-key")) { .randomHex(byteCount: 32) },
+      clock: clock, logger: logger)
+  }
+
+  /// The routes and pages of every room.
+  func server(publicURL: String) throws -> WebServer {
+    let fleetRoutes = FleetRoutes(service: fleet, reader: reader, line: line)
+    let evidenceRoutes = EvidenceRoutes(
+      log: evidence, publisher: publisher, store: store, directory: directory.evidence)
+    let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
+    return try WebServer(
+      configuration: WebConfiguration(
+        usesHTTPS: publicURL.hasPrefix("https:"), isBehindProxy: settings.publicURL != nil,
+        metricsArePublic: settings.metricsArePublic),
+      store: store, access: access, acts: acts, feed: feed, metrics: PrometheusRegistry(), readiness: readiness,
+      routes: fleetRoutes.routes + evidenceRoutes.routes + accessRoutes.routes,
+      rooms: [try FleetRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages], assets: try AssetFiles.load(),
+      clock: clock, logger: logger)
+  }
+
+  private var readiness: [ReadinessPart] {
+    let (store, vault, publisher) = (store, vault, publisher)
+    return [
+      ReadinessPart("database") { _ = try await store.read { try $0.run("SELECT 1 AS one") } },
+      ReadinessPart("vault") { _ = try await vault.references() },
+      ReadinessPart("evidence") { if let problem = await publisher.lastRun?.problem { throw problem } },
+    ]
+  }
+}
+
+/// Carries what changed to open pages and to the watch. It exists before both, so it is told of the watch later.
+private final class Changes: Sendable {
+  private let feed: LiveFeed
+  private let watch = Late<ChainWatch>()
+
+  init(feed: LiveFeed) { self.feed = feed }
+
+  func watch(with watch: ChainWatch) { self.watch.set(watch) }
+
+  func publish(_ change: FleetChange) {
+    for topic in FleetTopics.topics(of: change) { feed.publish(LiveEvent(topic: topic)) }
+  }
+
+  func linkChanged(_ host: HostID) {
+    publish(.hosts)
+    guard let watch = watch.value else { return }
+    Task { await watch.nudge(host: host) }
+  }
+
+  func operationChanged(_ operation: WorkOperation) {
+    guard let instance = InstanceID(operation.subject) else { return }
+    publish(.instances(instance))
+    if operation.isFinished { watch.value?.nudge(instance) }
+  }
+}

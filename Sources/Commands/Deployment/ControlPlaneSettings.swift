@@ -1,0 +1,54 @@
+import Basics
+import Fleet
+import Foundation
+import Store
+
+/// How one control plane is set up.
+public struct ControlPlaneSettings: Sendable {
+  /// An address to listen on. Port 0 takes a free one.
+  public struct Listen: Sendable, Equatable {
+    public var address: String
+    public var port: Int
+
+    public init(address: String, port: Int) {
+      self.address = address
+      self.port = port
+    }
+
+    /// Reads `ADDRESS:PORT`; an IPv6 address stands in brackets.
+    ///
+    /// - Throws: `usage`.
+    public init(_ text: String) throws {
+      guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+        (0...65_535).contains(port), colon != text.startIndex
+      else {
+        throw AWError(
+          .usage, "\(text.quoted) is not of the form ADDRESS:PORT.", next: "Write it like 127.0.0.1:7080 or [::1]:7080.")
+      }
+      address = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+      self.port = port
+    }
+
+    /// For a URL, with the port that was taken.
+    func text(port: Int) -> String { address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)" }
+  }
+
+  /// The ports when nobody says otherwise.
+  public static let consolePort = 7080
+  public static let gatewayPort = 7443
+
+  public var console = Listen(address: "127.0.0.1", port: consolePort)
+  public var gateway = Listen(address: "127.0.0.1", port: gatewayPort)
+  /// `ADDRESS:PORT` of the AW Gateway as Hosts reach it; nil takes where it listens.
+  public var gatewayAddress: String?
+  /// What browsers see, such as `https://aw.example.com` of a proxy in front; nil takes where the console listens.
+  public var publicURL: String?
+  /// A libpq connection string; nil keeps the database in the data directory, as SQLite.
+  public var postgres: Secret?
+  public var model: FixtureModel?
+  public var metricsArePublic = false
+
+  public init() {}
+
+  public static let postgresConnections = 8
+}

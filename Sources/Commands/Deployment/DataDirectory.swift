@@ -1,0 +1,86 @@
+import Basics
+import Crypto
+import Foundation
+
+/// The directory that one control plane, or one Connector, keeps its data in. Held by one process at a time.
+///
+/// - `aw.sqlite`: the database (unless PostgreSQL has it). `vault`, `vault.key`: the secrets and the key to them.
+/// - `evidence/`: the published log. `context.json`: how the other verbs find the control plane.
+/// - `host/`: of `aw up`: what the Connector of this machine keeps.
+/// - `lock`: held while a process uses the directory.
+public final class DataDirectory: Sendable {
+  public let path: String
+  private let descriptor: Int32
+
+  /// Makes the directory (0700) when it is missing, and takes it.
+  ///
+  /// - Throws: `dataInUse` when another process has it, `dataUnwritable` when it cannot be used, `storeFull`.
+  public init(_ given: String) throws {
+    path = URL(filePath: given).standardizedFileURL.path(percentEncoded: false).trimmingSlash
+    do {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw DataDirectory.unwritable(path, error)
+    }
+    let lock = path + "/lock"
+    descriptor = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw DataDirectory.unwritable(path, POSIXFailure(errno)) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let code = errno
+      close(descriptor)
+      guard code == EWOULDBLOCK else { throw DataDirectory.unwritable(path, POSIXFailure(code)) }
+      throw AWError(
+        .dataInUse, "Another aw process uses \(path).",
+        next: "Stop it, or give this one a directory of its own with --data.")
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  public var database: String { path + "/aw.sqlite" }
+  public var vault: String { path + "/vault" }
+  public var vaultKey: String { path + "/vault.key" }
+  public var evidence: String { path + "/evidence" }
+  public var context: String { path + "/context.json" }
+  public var host: String { path + "/host" }
+
+  /// The longest path of a unix socket on Linux, its final zero not counted.
+  static let socketBytesMax = 107
+
+  /// Where the control plane's socket is: in this directory, or, when that path is too long for a socket, in one of
+  /// its own under the temporary directory.
+  public func socket() throws -> String {
+    let usual = path + "/aw.sock"
+    if usual.utf8.count <= DataDirectory.socketBytesMax { return usual }
+    let folder = "/tmp/aw-\(geteuid())-\(SHA256.hex(Array(path.utf8)).prefix(16))"
+    // Somebody else could have made it first; then it is not ours to use.
+    var status = stat()
+    guard mkdir(folder, 0o700) == 0 || errno == EEXIST, lstat(folder, &status) == 0, status.st_uid == geteuid(),
+      status.st_mode & 0o7777 == 0o700
+    else { throw DataDirectory.unwritable(folder, POSIXFailure(errno)) }
+    return folder + "/aw.sock"
+  }
+
+  struct POSIXFailure: Error, CustomStringConvertible {
+    let code: Int32
+    init(_ code: Int32) { self.code = code }
+    var description: String { String(cString: strerror(code)) }
+  }
+
+  static func unwritable(_ path: String, _ cause: any Error) -> AWError {
+    let full = (cause as? POSIXFailure)?.code == ENOSPC || (cause as? CocoaError)?.code == .fileWriteOutOfSpace
+    if full {
+      return AWError(
+        .storeFull, "The disk of \(path) is full.", next: "Free space on it, then start AW again.", cause: cause)
+    }
+    return AWError(
+      .dataUnwritable, "The data directory \(path) cannot be used.",
+      next: "Check that it can be made and belongs to the user that runs AW, or name another with --data.",
+      cause: cause)
+  }
+}
+
+extension String {
+  fileprivate var trimmingSlash: String { count > 1 && hasSuffix("/") ? String(dropLast()) : self }
+}

@@ -1,0 +1,76 @@
+import Basics
+import Connector
+import Foundation
+import Link
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// The Connector of one machine, put together with its runtimes.
+public struct HostProgram: Sendable {
+  public struct Settings: Sendable {
+    /// The path or name of `openclaw`; nil looks for it on the search path.
+    public var openClaw: String?
+    /// What goes between the program and its verbs, such as a script for an interpreter.
+    public var openClawArguments: [String] = []
+    public var dockerSocket = "/var/run/docker.sock"
+    /// Each Instance of the process runtime as a system user of its own; root only.
+    public var ownUsers = false
+    /// Ends the Instances when the Connector is asked to end; the next one starts them again.
+    public var haltsInstances = false
+
+    public init() {}
+  }
+
+  /// The directory in which a machine keeps its identity and its Instances.
+  public let directory: String
+  let settings: Settings
+  let logger: Logger
+
+  public init(directory: String, settings: Settings, logger: Logger) {
+    self.directory = directory
+    self.settings = settings
+    self.logger = logger
+  }
+
+  public var isEnrolled: Bool { HostState.exists(in: directory) }
+
+  /// The Host that this machine is.
+  public var slug: Slug { get throws { try HostState.load(from: directory).slug } }
+
+  /// The port of the AW Gateway that this machine dials; nil when it is not enrolled.
+  var gatewayPort: Int? {
+    get throws { isEnrolled ? try HostState.load(from: directory).gatewayPort : nil }
+  }
+
+  /// Redeems a ticket, and keeps what it is given in the directory.
+  @discardableResult
+  public func enrol(at gateway: ControlPlaneSettings.Listen, ticket: EnrolmentTicket) async throws -> Slug {
+    try await Enrolment.enrol(
+      directory: directory, address: gateway.address, port: gateway.port, ticket: ticket, program: Release.program,
+      logger: logger
+    ).slug
+  }
+
+  /// Keeps the link until SIGTERM or SIGINT.
+  public func run() async throws {
+    try await ServiceGroup(
+      services: [try connector()], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+    ).run()
+  }
+
+  /// The service that keeps the link. It ends only when it is asked to.
+  public func connector() throws -> any Service {
+    let runtimes = Runtimes(
+      [
+        ProcessRuntime(
+          dataDirectory: directory, program: settings.openClaw, programArguments: settings.openClawArguments,
+          ownUser: settings.ownUsers, logger: logger),
+        DockerRuntime(socket: settings.dockerSocket, dataDirectory: directory, logger: logger),
+      ], logger: logger)
+    return try Connector(
+      configuration: .init(
+        directory: directory, program: Release.program, haltsInstances: settings.haltsInstances),
+      runtimes: runtimes, logger: logger)
+  }
+}

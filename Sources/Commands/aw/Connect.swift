@@ -1,0 +1,80 @@
+import ArgumentParser
+import Basics
+import Client
+import Deployment
+import Foundation
+import Link
+import Logging
+import Web
+
+struct Connect: AsyncParsableCommand, JSONAnswering {
+  static let configuration = CommandConfiguration(
+    abstract: "Make this machine a Host and keep it linked.",
+    discussion: """
+      Paste the line that 'aw host enroll' printed: it pipes a one-time ticket into 'aw connect --enrol ADDRESS:PORT'.
+      After that 'aw connect' alone keeps the link. Nothing listens on this machine for AW.
+      """)
+
+  @Option(
+    help: ArgumentHelp("Redeem the ticket that comes by standard input, at this AW Gateway.", valueName: "address:port"))
+  var enrol: String?
+  @Flag(help: "With --enrol: give up the identity that this machine has already.") var replace = false
+  @Option(help: ArgumentHelp("Where the Host's identity and its Instances are kept.", valueName: "dir"),
+    completion: .directory)
+  var data: String?
+  @Option(
+    help: ArgumentHelp("The program to run as OpenClaw; else 'openclaw' on the search path.", valueName: "path"),
+    completion: .file())
+  var openclaw: String?
+  @Option(help: ArgumentHelp("An argument before OpenClaw's own; may be repeated.", valueName: "word"))
+  var openclawArgument: [String] = []
+  @Option(help: ArgumentHelp("The Docker Engine's socket.", valueName: "path"), completion: .file())
+  var dockerSocket = "/var/run/docker.sock"
+  @Flag(help: "Run each Instance of the process runtime as a system user of its own. Needs root.") var ownUsers = false
+  @OptionGroup var rehearsal: RehearsalOptions
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var log: LogOptions
+
+  func run() async throws {
+    let path = data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
+      + "-host"
+    if rehearsal.dryRun { return try Console.show(plan(path), json: output.json) }
+    let logger = log.logger("aw", default: .info)
+    let directory = try DataDirectory(path)
+    var settings = HostProgram.Settings()
+    settings.openClaw = openclaw
+    settings.openClawArguments = openclawArgument
+    settings.dockerSocket = dockerSocket
+    settings.ownUsers = ownUsers
+    let program = HostProgram(directory: directory.path, settings: settings, logger: logger)
+    if let enrol { try await redeem(at: enrol, program) }
+    guard program.isEnrolled else {
+      throw AWError(
+        .enrolmentInvalid, "This machine is no Host yet: \(path) holds no identity.",
+        next: "Paste the line that 'aw host enroll NAME' prints on the control plane.")
+    }
+    try await program.run()
+  }
+
+  private func redeem(at gateway: String, _ program: HostProgram) async throws {
+    let address = try ControlPlaneSettings.Listen(gateway)
+    if program.isEnrolled, !replace {
+      say("This machine is the Host '\(try program.slug)' already, so the ticket was not used.")
+      return
+    }
+    let ticket = try EnrolmentTicket((readLine(strippingNewline: true) ?? "").trimmingCharacters(in: .whitespaces))
+    let slug = try await program.enrol(at: address, ticket: ticket)
+    say("This machine is the Host '\(slug)'.")
+  }
+
+  private func say(_ text: String) {
+    if output.json { Console.line(JSONValue.object(["said": .string(text)]).canonical) } else { Console.line(text) }
+  }
+
+  private func plan(_ path: String) -> Plan {
+    var steps = ["Keep the Host's identity and its Instances in \(path)."]
+    if let enrol { steps.append("Redeem the ticket from standard input at \(enrol).") }
+    return Plan(
+      act: "connect", subject: "this machine", steps: steps + ["Keep a link to the AW Gateway until told to end."])
+  }
+}

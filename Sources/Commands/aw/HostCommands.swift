@@ -1,0 +1,122 @@
+import ArgumentParser
+import Basics
+import Client
+import Fleet
+import Link
+import Web
+
+struct HostCommands: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "host", abstract: "The machines that run Instances.",
+    subcommands: [Enroll.self, List.self, Show.self, Drain.self, Remove.self])
+
+  struct Enroll: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Print the line that makes a machine a Host.",
+      discussion: "Paste it into a shell on that machine within 15 minutes. It works once, and is not shown again.")
+
+    @Argument(help: "The Host's name.") var slug: String
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let body = ["slug": try Slug(slug)]
+      let answer = try await context.client.send(.post, "/hosts", query: [rehearsal.query], body: body)
+      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      if output.json { return try Console.json(answer) }
+      // The line alone on standard output, so that it can be piped to the machine.
+      Console.complain("Paste this on the machine that is to be '\(slug)', within 15 minutes. It works once.")
+      Console.line(try answer.decode(InvitationView.self).line)
+    }
+  }
+
+  struct List: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "List the Hosts.")
+
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let hosts = try await context.client.all("/hosts", as: HostView.self)
+      if output.json { return try Console.json(hosts) }
+      if hosts.isEmpty { return Console.line("No Host yet. Add one: aw host enroll NAME") }
+      Console.table(
+        ["HOST", "LINK", "SINCE", "STATE", "INSTANCES", "RUNTIMES"],
+        hosts.map { host in
+          [
+            host.slug.text, host.connected ? "linked" : "no link",
+            Console.age(host.connected ? host.connectedAt : host.disconnectedAt), host.state.rawValue,
+            String(host.instances), host.runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", "),
+          ]
+        })
+    }
+  }
+
+  struct Show: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Show one Host.")
+
+    @Argument(help: "The Host's name.") var slug: String
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let host = try await context.client.send(.get, "/hosts/\(try Slug(slug))", as: HostView.self)
+      if output.json { return try Console.json(host) }
+      let since = host.connected ? host.connectedAt : host.disconnectedAt
+      Console.line("\(host.slug)  \(host.connected ? "linked" : "no link") since \(Console.age(since))")
+      Console.line("  state      \(host.state.rawValue), \(host.instances) Instances")
+      Console.line("  machine    \(host.machine ?? "not enrolled yet")\(host.program.map { ", \($0)" } ?? "")")
+      if let loss = host.lastLoss { Console.line("  last link  ended by \(loss)") }
+      for runtime in host.runtimes {
+        let says = runtime.available ? "available" : "not available"
+        Console.line("  \(runtime.kind.rawValue.column(9))  \(says): \(runtime.detail)")
+      }
+    }
+  }
+
+  struct Drain: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Place no new Instances on a Host. What runs there goes on.")
+
+    @Argument(help: "The Host's name.") var slug: String
+    @Flag(help: "Place Instances on it again.") var undo = false
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let answer = try await context.client.send(
+        .post, "/hosts/\(try Slug(slug))/drain", query: [rehearsal.query], body: ["draining": !undo])
+      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      if output.json { return try Console.json(answer) }
+      Console.line(undo ? "'\(slug)' takes Instances again." : "'\(slug)' takes no new Instances.")
+    }
+  }
+
+  struct Remove: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      commandName: "rm", abstract: "Forget a Host: its links end, and its certificate is refused.")
+
+    @Argument(help: "The Host's name.") var slug: String
+    @Flag(help: "Also with Instances on it, as for a machine that is gone for good. They are forgotten too.")
+    var force = false
+    @Option(help: "With --force: the Host's name again, instead of typing it.") var confirm: String?
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let name = try Slug(slug)
+      if force, !rehearsal.dryRun {
+        try Console.confirm(
+          name.text, given: confirm, "AW forgets '\(name)' and its Instances. What of them is on the machine stays there.")
+      }
+      let answer = try await context.client.send(
+        .delete, "/hosts/\(name)", query: [rehearsal.query, ("force", force ? "true" : nil)])
+      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      if output.json { return try Console.json(JSONValue.object(["removed": .string(name.text)])) }
+      Console.line("'\(name)' is forgotten.")
+    }
+  }
+}

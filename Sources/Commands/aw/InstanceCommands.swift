@@ -1,0 +1,197 @@
+import ArgumentParser
+import Basics
+import Client
+import Fleet
+import Link
+import Web
+import Work
+
+struct InstanceCommands: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "instance", abstract: "OpenClaw Gateways, one for each Org or several.",
+    subcommands: [
+      Create.self, List.self, Show.self, Logs.self, Stop.self, Start.self, Restart.self, Remove.self,
+    ])
+
+  struct Create: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Provision an Instance and verify it with a real model turn.",
+      discussion: "It is 'verified' when the whole chain was seen to work. When a step fails, what was made is undone.")
+
+    @Argument(help: "The Instance's name.") var slug: String
+    @Option(help: "The Org that it serves.") var org: String
+    @Option(help: "process, or docker for a hardened container.") var runtime: RuntimeKind = .process
+    @Option(help: "The image of the docker runtime, best by digest.") var image: String?
+    @Option(help: "The Host; without it the linked one with the fewest Instances.") var host: String?
+    @Option(help: "The loopback port on the Host; without it a free one.") var port: Int?
+    @OptionGroup var waiting: WaitingOptions
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let body = FleetRoutes.InstanceBody(
+        org: try Slug(org), slug: try Slug(slug), runtime: runtime, image: image,
+        host: try host.map { try Slug($0) }, port: port)
+      let client = try context.client
+      let answer = try await client.send(.post, "/instances", query: [rehearsal.query], body: body)
+      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      try await waiting.follow(answer, client, json: output.json) { _ in "'\(slug)' is verified." }
+    }
+  }
+
+  struct List: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "List the Instances.")
+
+    @Option(help: "Only of this Org.") var org: String?
+    @Option(help: "Only on this Host.") var host: String?
+    @Option(help: "Only with this status: current, stale, unreachable, degraded or unknown.") var status: String?
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let instances = try await context.client.all(
+        "/instances", query: [("org", org), ("host", host), ("status", status)], as: InstanceView.self)
+      if output.json { return try Console.json(instances) }
+      if instances.isEmpty { return Console.line("No Instance. Create one: aw instance create NAME --org ORG") }
+      Console.table(
+        ["INSTANCE", "ORG", "HOST", "RUNTIME", "ASKED", "OPENCLAW", "STATUS"],
+        instances.map { view in
+          [
+            view.slug.text, view.org.text, view.host.text, view.runtime.rawValue, view.state.rawValue,
+            view.version ?? "-", Console.coloured(view.status.status),
+          ]
+        })
+    }
+  }
+
+  struct Show: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Show one Instance with its chain and operation.")
+
+    @Argument(help: "The Instance's name.") var slug: String
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let view = try await context.client.send(.get, "/instances/\(try Slug(slug))", as: InstanceView.self)
+      if output.json { return try Console.json(view) }
+      InstanceLines.show(view)
+    }
+  }
+
+  struct Logs: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Print the last lines of an Instance's output, its secrets blotted out.")
+
+    @Argument(help: "The Instance's name.") var slug: String
+    @Option(help: "How many lines.") var lines = 100
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let answer = try await context.client.send(
+        .get, "/instances/\(try Slug(slug))/logs", query: [("lines", String(lines))])
+      if output.json { return try Console.json(answer) }
+      for line in answer["lines"]?.arrayValue ?? [] { Console.line(line.stringValue ?? "") }
+    }
+  }
+
+  struct Stop: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Stop an Instance. It stays stopped.")
+    @OptionGroup var on: OperateOptions
+    var output: OutputOptions { on.output }
+
+    func run() async throws { try await on.ask("stop") { "'\($0)' is stopped." } }
+  }
+
+  struct Start: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Start an Instance and verify it.")
+    @OptionGroup var on: OperateOptions
+    var output: OutputOptions { on.output }
+
+    func run() async throws { try await on.ask("start") { "'\($0)' runs and is verified." } }
+  }
+
+  struct Restart: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Stop an Instance, start it again and verify it.")
+    @OptionGroup var on: OperateOptions
+    var output: OutputOptions { on.output }
+
+    func run() async throws { try await on.ask("restart") { "'\($0)' runs again and is verified." } }
+  }
+
+  struct Remove: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      commandName: "rm", abstract: "Remove an Instance. Its data stays on the Host, and you are told where.")
+
+    @Argument(help: "The Instance's name.") var slug: String
+    @Flag(help: "Delete its data too, for good.") var purge = false
+    @Option(help: "With --purge: the Instance's name again, instead of typing it.") var confirm: String?
+    @OptionGroup var waiting: WaitingOptions
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let name = try Slug(slug)
+      let client = try context.client
+      if purge, !rehearsal.dryRun {
+        try Console.confirm(name.text, given: confirm, "The data of '\(name)' is deleted for good.")
+      }
+      let query = [
+        rehearsal.query, ("purge", purge ? "true" : nil), ("confirm", purge ? name.text : nil),
+      ]
+      let answer = try await client.send(.delete, "/instances/\(name)", query: query)
+      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      try await waiting.follow(answer, client, json: output.json) { operation in
+        let kept = operation.steps.first { $0.name == InstanceStep.remove.rawValue }?.detail["dataDirectory"]?.stringValue
+        return "'\(name)' is removed." + (kept.map { " Its data stays on the Host: \($0)" } ?? "")
+      }
+    }
+  }
+}
+
+/// What verbs that ask for an operation on an Instance have in common.
+struct OperateOptions: ParsableArguments {
+  @Argument(help: "The Instance's name.") var slug: String
+  @OptionGroup var waiting: WaitingOptions
+  @OptionGroup var context: ContextOptions
+  @OptionGroup var rehearsal: RehearsalOptions
+  @OptionGroup var output: OutputOptions
+
+  func ask(_ verb: String, done: @escaping @Sendable (String) -> String) async throws {
+    let (name, client) = (try Slug(slug), try context.client)
+    let answer = try await client.send(.post, "/instances/\(name)/\(verb)", query: [rehearsal.query])
+    if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+    try await waiting.follow(answer, client, json: output.json) { _ in done(name.text) }
+  }
+}
+
+struct WaitingOptions: ParsableArguments {
+  @Flag(name: .customLong("no-wait"), help: "Do not wait for the operation; it goes on by itself.") var noWait = false
+
+  static let pollEvery = Duration.milliseconds(200)
+
+  /// Shows the operation of an answer until it has ended.
+  ///
+  /// - Throws: the operation's own failure.
+  func follow(
+    _ answer: JSONValue, _ client: APIClient, json: Bool, done: (OperationView) -> String
+  ) async throws {
+    let requested = try answer.decode(RequestedView.self)
+    if noWait {
+      if json { return try Console.json(answer) }
+      return Console.line("Operation \(requested.operation.id) has begun: aw instance show \(requested.instance.slug)")
+    }
+    var (operation, lines) = (requested.operation, ProgressLines())
+    while true {
+      if !json { lines.show(operation) }
+      if operation.isFinished { break }
+      try await Task.sleep(for: Self.pollEvery)
+      operation = try await client.send(.get, "/operations/\(operation.id)", as: OperationView.self)
+    }
+    if let failure = operation.failure { throw failure.error }
+    if json { return try Console.json(operation) }
+    Console.line(done(operation))
+  }
+}

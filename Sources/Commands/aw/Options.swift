@@ -1,0 +1,67 @@
+import ArgumentParser
+import Basics
+import Client
+import Deployment
+import Foundation
+import Logging
+
+/// A verb that can answer as JSON.
+protocol JSONAnswering: SendableMetatype {
+  var output: OutputOptions { get }
+}
+
+struct OutputOptions: ParsableArguments {
+  @Flag(help: "Answer as one JSON document.") var json = false
+}
+
+struct ContextOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The context file of the control plane.",
+      discussion: "Without it: the file that AW_CONTEXT names, else context.json in the default data directory.",
+      valueName: "file"),
+    completion: .file(extensions: ["json"]))
+  var context: String?
+
+  var path: String { ContextFile.path(given: context, environment: ProcessInfo.processInfo.environment) }
+
+  var client: APIClient { get throws { try APIClient(try ContextFile.load(from: path)) } }
+}
+
+struct RehearsalOptions: ParsableArguments {
+  @Flag(name: .customLong("dry-run"), help: "Say what would be done, and change nothing.") var dryRun = false
+
+  var query: (String, String?) { ("dryRun", dryRun ? "true" : nil) }
+}
+
+struct LogOptions: ParsableArguments {
+  @Option(help: "The least level that is logged: trace, debug, info, notice, warning, error, critical.")
+  var logLevel: Logger.Level?
+  @Option(help: "text, or json for one object a line.") var logFormat: ConsoleLog.Format = .text
+
+  func logger(_ label: String, default level: Logger.Level) -> Logger {
+    Logger(label: label, factory: ConsoleLog.factory(level: logLevel ?? level, format: logFormat))
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension ConsoleLog.Format: ExpressibleByArgument {}
+
+extension Slug: ExpressibleByArgument {
+  public init?(argument: String) { try? self.init(argument) }
+}
+
+/// Files that hold one secret.
+enum SecretFile {
+  /// Reads it, such as from `/dev/fd/3`.
+  static func read(_ path: String) throws -> Secret {
+    do {
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      return Secret(text.trimmingCharacters(in: .whitespacesAndNewlines))
+    } catch {
+      throw AWError(
+        .usage, "The file \(path) cannot be read.", next: "Give a file that holds the secret, or /dev/fd/N.",
+        cause: error)
+    }
+  }
+}

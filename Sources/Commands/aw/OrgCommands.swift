@@ -1,0 +1,45 @@
+import ArgumentParser
+import Basics
+import Client
+import Fleet
+import Web
+
+struct OrgCommands: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "org", abstract: "Customer organisations.", subcommands: [Create.self, List.self])
+
+  struct Create: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Create an Org.")
+
+    @Argument(help: "Its name in commands and addresses.") var slug: String
+    @Option(help: "Its name for people.") var name: String?
+    @Option(help: "Only 'synthetic' is allowed: real ones need a signed gate.") var sort = "synthetic"
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let body = FleetService.OrgRequest(slug: try Slug(slug), name: name, sort: sort)
+      let answer = try await context.client.send(.post, "/orgs", query: [rehearsal.query], body: body)
+      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      if output.json { return try Console.json(answer) }
+      Console.line("The \(sort) Org '\(slug)' is recorded.")
+    }
+  }
+
+  struct List: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "List the Orgs.")
+
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let orgs = try await context.client.all("/orgs", as: OrgView.self)
+      if output.json { return try Console.json(orgs) }
+      if orgs.isEmpty { return Console.line("No Org yet. Create one: aw org create NAME") }
+      Console.table(
+        ["ORG", "NAME", "SORT", "INSTANCES", "SINCE"],
+        orgs.map { [$0.slug.text, $0.name, $0.sort.rawValue, String($0.instances), Console.age($0.createdAt)] })
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Basics
+import Client
+import Deployment
+import Fleet
+import Foundation
+import Logging
+import Web
+
+struct Serve: AsyncParsableCommand, JSONAnswering {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a control plane.",
+    discussion: """
+      It serves the console and the API, and waits for Hosts to dial its AW Gateway. It writes DIR/context.json, by
+      which the other verbs find it. Behind a proxy that ends TLS, pass --public-url.
+      """)
+
+  @Option(help: ArgumentHelp("Where the data is kept.", valueName: "dir"), completion: .directory) var data: String?
+  @Option(help: ArgumentHelp("Where the console and the API listen.", valueName: "address:port"))
+  var listen = "127.0.0.1:\(ControlPlaneSettings.consolePort)"
+  @Option(help: ArgumentHelp("Where the AW Gateway listens for Hosts.", valueName: "address:port"))
+  var gatewayListen = "0.0.0.0:\(ControlPlaneSettings.gatewayPort)"
+  @Option(help: ArgumentHelp("The AW Gateway as Hosts reach it, for enrolment lines.", valueName: "address:port"))
+  var gatewayAddress: String?
+  @Option(help: ArgumentHelp("What browsers see, when a proxy stands in front.", valueName: "url"))
+  var publicURL: String?
+  @Option(
+    help: ArgumentHelp(
+      "A file with a libpq connection string: the database is then PostgreSQL.", valueName: "file"),
+    completion: .file())
+  var postgres: String?
+  @Option(
+    help: ArgumentHelp("The model endpoint of synthetic Orgs, as Hosts reach it: http://…/v1.", valueName: "url"))
+  var fixtureModel: String?
+  @Option(help: ArgumentHelp("A file with the key of that endpoint.", valueName: "file"), completion: .file())
+  var fixtureModelKeyFile: String?
+  @Flag(help: "Let anybody who reaches the port read /metrics.") var publicMetrics = false
+  @OptionGroup var rehearsal: RehearsalOptions
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var log: LogOptions
+
+  func run() async throws {
+    let path = data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
+    let settings = try settings()
+    if rehearsal.dryRun {
+      let plan = Plan(
+        act: "serve", subject: "this machine",
+        steps: [
+          "Keep everything in \(path), made with mode 0700 when it is missing.",
+          "Keep the database in \(postgres == nil ? "SQLite, in that directory" : "PostgreSQL").",
+          "Serve the console and the API at \(listen).", "Wait for Hosts at \(gatewayListen).",
+        ])
+      return try Console.show(plan, json: output.json)
+    }
+    let logger = log.logger("aw", default: .info)
+    let control = try await ControlPlane.open(try DataDirectory(path), settings, logger: logger)
+    try await control.run { [output] running in
+      if output.json {
+        try Console.json(running.context)
+      } else {
+        Console.line("The control plane answers at \(running.url). Its context file: \(path)/\(ContextFile.name)")
+      }
+      return []
+    }
+  }
+
+  private func settings() throws -> ControlPlaneSettings {
+    var settings = ControlPlaneSettings()
+    settings.console = try .init(listen)
+    settings.gateway = try .init(gatewayListen)
+    settings.gatewayAddress = try gatewayAddress.map { text in
+      _ = try ControlPlaneSettings.Listen(text)
+      return text
+    }
+    settings.publicURL = try publicURL.map(Self.base)
+    settings.postgres = try postgres.map { try SecretFile.read($0) }
+    settings.metricsArePublic = publicMetrics
+    if let fixtureModel {
+      guard let url = URL(string: fixtureModel), url.scheme?.hasPrefix("http") == true, url.host() != nil else {
+        throw AWError(.usage, "\(fixtureModel.quoted) is no http URL.", next: "Write it like http://10.0.0.5:8081/v1.")
+      }
+      let key = try fixtureModelKeyFile.map { try SecretFile.read($0) } ?? Secret("")
+      settings.model = FixtureModel(url: url, key: key)
+    }
+    return settings
+  }
+
+  /// A URL without the slash at its end.
+  private static func base(_ text: String) throws -> String {
+    guard let url = URL(string: text), url.scheme?.hasPrefix("http") == true, url.host() != nil else {
+      throw AWError(.usage, "\(text.quoted) is no http URL.", next: "Write it like https://aw.example.com.")
+    }
+    return text.hasSuffix("/") ? String(text.dropLast()) : text
+  }
+}

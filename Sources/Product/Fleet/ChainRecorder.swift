@@ -1,0 +1,61 @@
+import Basics
+import Evidence
+import Link
+import Store
+
+extension EvidenceKind {
+  public static let instanceChecked = EvidenceKind("instance.checked")
+  public static let instanceStatusChanged = EvidenceKind("instance.status-changed")
+}
+
+/// Takes a walk along the chain into the stored evidence, and records what follows from it: one transaction.
+///
+/// A walk with a model turn is an entry of the evidence log, and so is each change of the derived status. Light walks
+/// are not: their newest results are kept beside the Instance.
+struct ChainRecorder: Sendable {
+  let store: Store
+  let evidence: EvidenceLog
+  let clock: WallClock
+  var policy = StatusPolicy()
+  /// Told after the commit, with the Instance.
+  var changed: @Sendable (InstanceID) -> Void = { _ in }
+
+  static let actor = "system/watchdog"
+
+  func record(_ report: ChainReport, of id: InstanceID) async throws {
+    let now = clock.now
+    try await store.write { tx in
+      guard let instance = try FleetRecords.instance(id, in: tx) else { return }
+      var known = try FleetRecords.evidence(of: id, in: tx)
+      known.take(report)
+      if report.result(.turn) != nil { try append(.instanceChecked, try summary(report), instance, at: now, in: tx) }
+      let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now)
+      if known.announced?.status != reading.status {
+        let change: JSONValue = [
+          "from": .string(known.announced?.status.rawValue ?? Status.unknown.rawValue),
+          "to": .string(reading.status.rawValue), "reason": .string(reading.reason),
+          "link": reading.link.map { .string($0.rawValue) } ?? .null,
+        ]
+        try append(.instanceStatusChanged, change, instance, at: now, in: tx)
+        known.announced = .init(status: reading.status, at: now)
+      }
+      try FleetRecords.save(known, of: id, at: now, in: tx)
+      tx.afterCommit { changed(id) }
+    }
+  }
+
+  private func summary(_ report: ChainReport) throws -> JSONValue {
+    ["verified": .bool(report.isVerified), "chain": try JSONValue(encoding: report.results)]
+  }
+
+  private func append(
+    _ kind: EvidenceKind, _ data: JSONValue, _ instance: Instance, at now: Timestamp, in tx: Transaction
+  ) throws {
+    try evidence.append(
+      EvidenceEntry(
+        kind: kind, at: now, actor: Self.actor,
+        subject: EvidenceSubject(type: "instance", id: instance.id.text, slug: instance.slug.text),
+        org: instance.org.text, data: data),
+      in: tx)
+  }
+}

@@ -1,0 +1,125 @@
+import Basics
+import Gateway
+import Link
+import Logging
+import ServiceLifecycle
+import Store
+import Synchronization
+import Work
+
+/// Walks along the chain of every Instance again and again, and records what it finds.
+public final class ChainWatch: Service {
+  /// How often it looks for Instances that are due.
+  static let tick = Duration.seconds(1)
+  /// Walks under way at once.
+  static let walksMax = 16
+
+  private let walk: ChainWalk
+  private let recorder: ChainRecorder
+  private let store: Store
+  private let clock: WallClock
+  private let policy: StatusPolicy
+  private let logger: Logger
+  private let timer: any Clock<Duration>
+  private let schedule: Mutex<WatchSchedule>
+  private let wake: AsyncStream<Void>
+  private let waker: AsyncStream<Void>.Continuation
+
+  /// - Parameter changed: told after every walk that was recorded, for live pages.
+  public init(
+    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, logger: Logger,
+    timer: any Clock<Duration> = ContinuousClock(), changed: @escaping @Sendable (InstanceID) -> Void
+  ) {
+    self.walk = walk
+    store = steps.store
+    clock = steps.clock
+    recorder = ChainRecorder(
+      store: steps.store, evidence: steps.evidence, clock: steps.clock, policy: policy, changed: changed)
+    self.policy = policy
+    self.logger = logger
+    self.timer = timer
+    schedule = Mutex(WatchSchedule(interval: policy.interval))
+    (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+  }
+
+  /// Walks along this Instance's chain soon, whatever the schedule says.
+  public func nudge(_ id: InstanceID) {
+    schedule.withLock { $0.nudge(id, now: clock.now) }
+    waker.yield()
+  }
+
+  /// Walks along the chains of a Host's Instances soon: its link came or went.
+  public func nudge(host: HostID) async {
+    do {
+      let ids = try await store.read { try FleetRecords.instances(on: host, in: $0).map(\.id) }
+      ids.forEach(nudge)
+    } catch {
+      // Their turn comes by the schedule.
+      logger.warning("a Host's Instances could not be nudged", metadata: ["host": "\(host)", "error": "\(error)"])
+    }
+  }
+
+  public func run() async throws {
+    await cancelWhenGracefulShutdown {
+      await withDiscardingTaskGroup { group in
+        group.addTask {
+          while (try? await self.timer.sleep(for: Self.tick)) != nil { self.waker.yield() }
+          self.waker.finish()
+        }
+        await self.walkWhatIsDue()
+        group.cancelAll()
+      }
+    }
+  }
+
+  /// Bounded: a full house of slow walks delays the others, it does not pile up.
+  private func walkWhatIsDue() async {
+    await withTaskGroup(of: Void.self) { group in
+      var underWay = 0
+      for await _ in wake {
+        for instance in await due() {
+          if underWay >= Self.walksMax {
+            await group.next()
+            underWay -= 1
+          }
+          underWay += 1
+          group.addTask { await self.check(instance) }
+        }
+      }
+      group.cancelAll()
+    }
+  }
+
+  private func due() async -> [Instance] {
+    do {
+      let all = try await store.read { tx in try FleetRecords.watched(in: tx) }
+      let ready = Set(schedule.withLock { $0.due(among: all.map(\.id), now: clock.now) })
+      return all.filter { ready.contains($0.id) }
+    } catch {
+      logger.error("the Instances to check could not be read", metadata: ["error": "\(error)"])
+      return []
+    }
+  }
+
+  private func check(_ instance: Instance) async {
+    defer { schedule.withLock { $0.ended(instance.id, now: clock.now) } }
+    do {
+      let known = try await store.read { tx in
+        // An operation on the Instance moves what a walk would look at; it ends with a walk of its own.
+        try WorkRecords.isBusy(instance.id.text, in: tx) ? nil : try FleetRecords.evidence(of: instance.id, in: tx)
+      }
+      guard let known else { return }
+      let turn = instance.state == .active && TurnDecision.isDue(known, policy: policy, now: clock.now)
+      let report = await walk.walk(instance, turn: turn)
+      // What a shutdown cut off says nothing about the Instance.
+      guard !Task.isCancelled else { return }
+      try await recorder.record(report, of: instance.id)
+    } catch {
+      logger.error(
+        "a check could not be recorded",
+        metadata: [
+          "instance": "\(instance.slug)", "error": "\(AWError.wrapping(error, doing: "Recording a check").chain)",
+        ])
+    }
+  }
+}

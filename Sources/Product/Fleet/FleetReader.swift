@@ -1,0 +1,156 @@
+import Basics
+import Gateway
+import Link
+import Store
+import Work
+
+/// Reads the fleet as people and programs see it: records, joined, with the status derived now.
+public struct FleetReader: Sendable {
+  let store: Store
+  let gateway: AWGateway
+  let policy: StatusPolicy
+  let clock: WallClock
+
+  public init(store: Store, gateway: AWGateway, policy: StatusPolicy, clock: WallClock) {
+    self.store = store
+    self.gateway = gateway
+    self.policy = policy
+    self.clock = clock
+  }
+
+  /// Which Instances are wanted: all that is given must hold.
+  public struct Filter: Sendable, Equatable {
+    public var org: Slug?
+    public var host: Slug?
+    public var status: Status?
+
+    public init(org: Slug? = nil, host: Slug? = nil, status: Status? = nil) {
+      self.org = org
+      self.host = host
+      self.status = status
+    }
+
+    func takes(_ view: InstanceView) -> Bool {
+      (org == nil || view.org == org) && (host == nil || view.host == host)
+        && (status == nil || view.status.status == status)
+    }
+  }
+
+  // MARK: - Instances
+
+  public func instance(_ slug: Slug) async throws -> InstanceView {
+    let now = clock.now
+    return try await store.read { tx in
+      guard let instance = try FleetRecords.instance(slug, in: tx) else { throw FleetService.unknown(slug) }
+      return try view(instance, try names(in: tx), now: now, in: tx)
+    }
+  }
+
+  /// An Instance as an act left it.
+  func view(_ instance: Instance) async throws -> InstanceView {
+    let now = clock.now
+    return try await store.read { tx in try view(instance, try names(in: tx), now: now, in: tx) }
+  }
+
+  func slug(of host: HostID) async throws -> String {
+    try await store.read { try FleetRecords.host(host, in: $0)?.slug.text } ?? host.text
+  }
+
+  /// All of them, worst first, then by slug.
+  public func board(_ filter: Filter = Filter()) async throws -> [InstanceView] {
+    let now = clock.now
+    let views = try await store.read { tx in
+      let names = try names(in: tx)
+      return try FleetRecords.instances(in: tx).map { try view($0, names, now: now, in: tx) }
+    }
+    return views.filter(filter.takes).sorted { Self.order($0) < Self.order($1) }
+  }
+
+  /// Worst first, and the same order every time.
+  static func order(_ view: InstanceView) -> (Int, String) { (-view.status.status.severity, view.slug.text) }
+
+  public func summary() async throws -> FleetSummary {
+    let board = try await board()
+    let hosts = try await store.read { try FleetRecords.hosts(after: nil, limit: Int(Int32.max), in: $0) }
+    var statuses = Dictionary(uniqueKeysWithValues: Status.allCases.map { ($0.rawValue, 0) })
+    for view in board { statuses[view.status.status.rawValue, default: 0] += 1 }
+    return FleetSummary(
+      statuses: statuses, instances: board.count, hosts: hosts.count,
+      hostsConnected: hosts.filter { gateway.isConnected($0.id) }.count, worst: board.first?.status.status,
+      now: clock.now)
+  }
+
+  private struct Names {
+    let orgs: [OrgID: Slug]
+    let hosts: [HostID: Slug]
+  }
+
+  private func names(in tx: Transaction) throws -> Names {
+    Names(
+      orgs: try FleetRecords.slugs(of: "org", OrgKind.self, in: tx),
+      hosts: try FleetRecords.slugs(of: "host", HostKind.self, in: tx))
+  }
+
+  private func view(_ instance: Instance, _ names: Names, now: Timestamp, in tx: Transaction) throws -> InstanceView {
+    let evidence = try FleetRecords.evidence(of: instance.id, in: tx)
+    let reading = StatusReading.of(evidence, asked: instance.state, policy: policy, now: now)
+    // A record without its Org or Host cannot come from AW: say so by name rather than leave the row out.
+    let gone = try Slug("gone")
+    return InstanceView(
+      id: instance.id, slug: instance.slug, org: names.orgs[instance.org] ?? gone,
+      host: names.hosts[instance.host] ?? gone, runtime: instance.runtime, image: instance.image,
+      state: instance.state, port: instance.port, version: instance.version, dataDirectory: instance.dataDirectory,
+      createdAt: instance.createdAt, status: StatusView(reading, announced: evidence.announced),
+      chain: CheckView.chain(evidence),
+      operation: try WorkRecords.of(instance.id.text, limit: 1, in: tx).first.map { OperationView($0) })
+  }
+
+  public func operation(_ id: OperationID) async throws -> OperationView {
+    guard let operation = try await store.read({ try WorkRecords.find(id, in: $0) }) else {
+      throw AWError(.operationUnknown, "There is no operation \(id).", next: "See the Instance's page.")
+    }
+    return OperationView(operation)
+  }
+
+  // MARK: - Orgs and Hosts
+
+  func orgs(after cursor: String?, limit: Int) async throws -> [OrgView] {
+    try await store.read { tx in
+      try FleetRecords.orgs(after: cursor, limit: limit, in: tx).map { try view($0, in: tx) }
+    }
+  }
+
+  func org(_ slug: Slug) async throws -> OrgView {
+    try await store.read { tx in
+      guard let org = try FleetRecords.org(slug, in: tx) else {
+        throw AWError(.orgUnknown, "There is no Org named '\(slug)'.", next: "See 'aw org list'.")
+      }
+      return try view(org, in: tx)
+    }
+  }
+
+  private func view(_ org: Org, in tx: Transaction) throws -> OrgView {
+    OrgView(org, instances: try FleetRecords.count(of: org.id, in: tx))
+  }
+
+  func hosts(after cursor: String?, limit: Int) async throws -> [HostView] {
+    try await store.read { tx in
+      try FleetRecords.hosts(after: cursor, limit: limit, in: tx).map { try view($0, in: tx) }
+    }
+  }
+
+  public func host(_ slug: Slug) async throws -> HostView {
+    try await store.read { tx in
+      guard let host = try FleetRecords.host(slug, in: tx) else {
+        throw AWError(.hostUnknown, "There is no Host named '\(slug)'.", next: "See 'aw host list'.")
+      }
+      return try view(host, in: tx)
+    }
+  }
+
+  func view(_ host: Host, in tx: Transaction) throws -> HostView {
+    HostView(
+      host, connected: gateway.isConnected(host.id),
+      instances: try FleetRecords.instances(on: host.id, in: tx).filter { $0.state != .failed }.count)
+  }
+}

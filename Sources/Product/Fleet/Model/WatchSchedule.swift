@@ -1,0 +1,68 @@
+import Basics
+import Link
+
+/// When each Instance is walked along next: values in, values out.
+///
+/// | what happens | the next walk |
+/// | --- | --- |
+/// | seen for the first time | at once; many at once are spread over one interval |
+/// | a walk began | not before it ended |
+/// | a walk ended | an interval after its beginning |
+/// | nudged | at once, or as soon as the walk under way has ended |
+struct WatchSchedule: Sendable {
+  /// Instances that are new together are at least this far apart, when the interval has the room.
+  static let spacing = Duration.milliseconds(50)
+
+  private struct Entry {
+    var next: Timestamp
+    var isUnderWay = false
+    var isNudged = false
+  }
+
+  let interval: Duration
+  private var entries: [InstanceID: Entry] = [:]
+
+  init(interval: Duration) { self.interval = interval }
+
+  /// The Instances to walk along now, out of all there are; the others are forgotten.
+  mutating func due(among all: [InstanceID], now: Timestamp) -> [InstanceID] {
+    let known = Set(all)
+    entries = entries.filter { known.contains($0.key) || $0.value.isUnderWay }
+    let newcomers = all.filter { entries[$0] == nil }
+    let apart = newcomers.isEmpty ? .zero : min(Self.spacing, interval / newcomers.count)
+    for (position, id) in newcomers.enumerated() {
+      entries[id] = Entry(next: now.advanced(by: apart * position))
+    }
+    let ready = all.filter { id in entries[id].map { !$0.isUnderWay && $0.next <= now } ?? false }
+    for id in ready {
+      entries[id]?.isUnderWay = true
+      entries[id]?.next = now.advanced(by: interval)
+    }
+    return ready
+  }
+
+  mutating func ended(_ id: InstanceID, now: Timestamp) {
+    entries[id]?.isUnderWay = false
+    if entries[id]?.isNudged == true {
+      entries[id]?.isNudged = false
+      entries[id]?.next = now
+    }
+  }
+
+  mutating func nudge(_ id: InstanceID, now: Timestamp) {
+    guard let entry = entries[id] else { return }
+    if entry.isUnderWay { entries[id]?.isNudged = true } else { entries[id]?.next = min(entry.next, now) }
+  }
+}
+
+/// Whether a walk ends with a model turn, which costs tokens.
+enum TurnDecision {
+  /// A turn that failed is tried again sooner than one that passed is repeated.
+  static let retryAfter = Duration.seconds(60)
+
+  static func isDue(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> Bool {
+    guard let last = evidence.newest[.turn] else { return true }
+    let wait = last.outcome == .passed ? policy.turnInterval : min(policy.turnInterval, retryAfter)
+    return now.since(last.at) >= wait
+  }
+}

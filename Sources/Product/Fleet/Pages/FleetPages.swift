@@ -1,0 +1,122 @@
+import Access
+import Basics
+import Evidence
+import HTTPTypes
+import Link
+import Web
+import Work
+
+/// The topics at which open pages read themselves anew.
+public enum FleetTopics {
+  public static let fleet = "fleet"
+  public static let hosts = "hosts"
+  public static func instance(_ id: InstanceID) -> String { "instance-\(id)" }
+
+  /// Which pages a change concerns.
+  public static func topics(of change: FleetChange) -> [String] {
+    switch change {
+    case .orgs: [fleet]
+    case .hosts: [hosts, fleet]
+    case .instances(let id): [fleet] + (id.map { [instance($0)] } ?? [])
+    }
+  }
+}
+
+/// The console of the fleet.
+extension FleetRoutes {
+  /// Its entries of the navigation, and its templates.
+  public static func pages() throws -> RoomPages {
+    RoomPages(
+      navigation: [.init("Fleet", path: "/", key: "f"), .init("Hosts", path: "/hosts", key: "h")],
+      templates: try AssetFiles.templates(of: "Fleet"))
+  }
+
+  var pageRoutes: [Route] { fleetPages + instancePages + hostPages }
+
+  private var fleetPages: [Route] {
+    [
+      .page("/", "The fleet, worst first.") { try await fleetPage($0) },
+      .page("/instances/new", "The form for a new Instance.", .instanceCreate) { _ in try await newPage() },
+      .form("/instances", "Asks for an Instance.", .instanceCreate, .instanceRequested) { try await createForm($0) },
+      .form("/orgs", "Creates an Org.", .orgCreate, .orgCreated) { request in
+        let form = try request.form()
+        let name = form.optional("name").flatMap { $0.isEmpty ? nil : $0 }
+        _ = try await service.createOrg(
+          .init(slug: try Slug(form.text("slug")), name: name), as: try request.actor)
+        return .redirect(to: "/instances/new")
+      },
+    ]
+  }
+
+  // MARK: - Fleet
+
+  private func fleetPage(_ request: WebRequest) async throws -> WebResponse {
+    let board = try await reader.board()
+    let summary = try await reader.summary()
+    let counts: [JSONValue] = Status.allCases.sorted { $0.severity > $1.severity }.compactMap { status in
+      guard let count = summary.statuses[status.rawValue], count > 0 else { return nil }
+      return ["status": .string(status.rawValue), "count": .integer(Int64(count))]
+    }
+    let values: JSONValue = [
+      "instances": .array(board.map { Self.row($0) }), "hasInstances": .bool(!board.isEmpty),
+      "counts": .array(counts), "hosts": .integer(Int64(summary.hosts)),
+      "hostsConnected": .integer(Int64(summary.hostsConnected)), "mayCreate": .bool(request.caller?.role == .owner),
+    ]
+    return .page(Page("Fleet", template: "fleet/fleet", values: values, live: FleetTopics.fleet))
+  }
+
+  /// An Instance as a row of a table.
+  static func row(_ view: InstanceView) -> JSONValue {
+    [
+      "slug": .string(view.slug.text), "org": .string(view.org.text), "host": .string(view.host.text),
+      "status": .string(view.status.status.rawValue), "reason": .string(view.status.reason),
+      "at": .string(view.status.evidenceAt?.description ?? ""), "version": .string(view.version ?? ""),
+      "since": .string(view.status.since?.description ?? ""),
+      "doing": .string(view.operation.flatMap { $0.isFinished ? nil : doing($0) } ?? ""),
+    ]
+  }
+
+  /// What a running operation does now.
+  static func doing(_ operation: OperationView) -> String {
+    let step = operation.steps.first { $0.state == .running }?.title ?? "about to begin"
+    return operation.state == .undoing ? "undoing what was begun" : step
+  }
+
+  // MARK: - New Instance
+
+  private func newPage(_ form: FormFields? = nil, problem: AWError? = nil) async throws -> WebResponse {
+    let orgs = try await reader.orgs(after: nil, limit: 1_000)
+    let hosts = try await reader.hosts(after: nil, limit: 1_000)
+    func chosen(_ name: String, _ value: String) -> JSONValue { .bool(form?.optional(name) == value) }
+    let values: JSONValue = [
+      "orgs": .array(orgs.map { ["slug": .string($0.slug.text), "chosen": chosen("org", $0.slug.text)] }),
+      "hasOrgs": .bool(!orgs.isEmpty),
+      "hosts": .array(
+        hosts.filter { $0.connected && $0.state == .active }.map {
+          ["slug": .string($0.slug.text), "chosen": chosen("host", $0.slug.text)]
+        }),
+      "slug": .string(form?.optional("slug") ?? ""), "image": .string(form?.optional("image") ?? ""),
+      "isDocker": .bool(form?.optional("runtime") == RuntimeKind.docker.rawValue),
+      "problem": problem.map { ["detail": .string($0.message), "next": .string($0.next)] } ?? .null,
+    ]
+    let page = Page("New Instance", template: "fleet/new-instance", values: values)
+    return .page(page, status: problem.map { .init(code: $0.code.httpStatus) } ?? .ok)
+  }
+
+  private func createForm(_ request: WebRequest) async throws -> WebResponse {
+    let form = try request.form()
+    func optional(_ name: String) -> String? { form.optional(name).flatMap { $0.isEmpty ? nil : $0 } }
+    do {
+      guard let runtime = RuntimeKind(rawValue: try form.text("runtime")) else {
+        throw AWError(.usage, "There is no such runtime.", next: "Choose 'process' or 'docker'.")
+      }
+      let body = InstanceBody(
+        org: try Slug(form.text("org")), slug: try Slug(form.text("slug")), runtime: runtime,
+        image: optional("image"), host: try optional("host").map { try Slug($0) })
+      let (instance, _) = try await service.createInstance(body.request, as: try request.actor)
+      return .redirect(to: "/instances/\(instance.slug)")
+    } catch let problem as AWError where problem.code != .forbidden {
+      return try await newPage(form, problem: problem)
+    }
+  }
+}

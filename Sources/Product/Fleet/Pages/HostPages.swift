@@ -1,0 +1,95 @@
+import Access
+import Basics
+import Evidence
+import Link
+import Web
+
+/// The pages of Hosts.
+extension FleetRoutes {
+  var hostPages: [Route] {
+    [
+      .page("/hosts", "The Hosts.") { try await hostsPage($0) },
+      .form("/hosts", "Invites a machine.", .hostEnrol, .hostInvited) { request in
+        let slug = try Slug(try request.form().text("slug"))
+        let invitation = try await service.inviteHost(slug, as: try request.actor)
+        return try await hostsPage(request, invited: invitationView(invitation))
+      },
+      .page("/hosts/{host}", "One Host.") { try await hostPage($0) },
+      .form("/hosts/{host}/drain", "Closes a Host for new Instances.", .hostDrain, .hostDrained) { request in
+        let (slug, form) = (try request.slug("host"), try request.form())
+        _ = try await service.drainHost(slug, form.optional("draining") == "yes", as: try request.actor)
+        return .redirect(to: "/hosts/\(slug)")
+      },
+      .form("/hosts/{host}/remove", "Forgets a Host.", .hostRemove, .hostRemoved) { request in
+        let (slug, form) = (try request.slug("host"), try request.form())
+        try form.confirmed(slug.text)
+        _ = try await service.removeHost(
+          slug, force: form.optional("force") == "yes", as: try request.actor)
+        return .redirect(to: "/hosts")
+      },
+    ]
+  }
+
+  private func hostsPage(_ request: WebRequest, invited: InvitationView? = nil) async throws -> WebResponse {
+    let hosts = try await reader.hosts(after: nil, limit: 10_000)
+    let values: JSONValue = [
+      "hosts": .array(hosts.map(Self.row)), "hasHosts": .bool(!hosts.isEmpty),
+      "invited": invited.map {
+        [
+          "slug": .string($0.host.slug.text), "text": .string($0.line), "until": .string($0.expiresAt.description),
+        ]
+      } ?? .null,
+      "mayInvite": .bool(request.caller?.role == .owner),
+    ]
+    // A page that shows a line once must not read itself anew and lose it.
+    var response = WebResponse.page(
+      Page("Hosts", template: "fleet/hosts", values: values, live: invited == nil ? FleetTopics.hosts : nil))
+    response.holdsSecret = invited != nil
+    return response
+  }
+
+  private static func row(_ host: HostView) -> JSONValue {
+    let since = host.connected ? host.connectedAt : host.disconnectedAt
+    return [
+      "slug": .string(host.slug.text), "link": .string(linkWords(host)), "class": .string(look(host)),
+      "at": .string((since ?? host.createdAt).description), "machine": .string(host.machine ?? ""),
+      "runtimes": .string(
+        host.runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", ")),
+      "instances": .integer(Int64(host.instances)), "isDraining": .bool(host.state == .draining),
+    ]
+  }
+
+  private static func linkWords(_ host: HostView) -> String {
+    if host.state == .invited { return "invited" }
+    return host.connected ? "linked" : "no link"
+  }
+
+  private static func look(_ host: HostView) -> String {
+    if host.state == .invited { return Status.unknown.rawValue }
+    return (host.connected ? Status.current : Status.unreachable).rawValue
+  }
+
+  private func hostPage(_ request: WebRequest) async throws -> WebResponse {
+    let slug = try request.slug("host")
+    let host = try await reader.host(slug)
+    let board = try await reader.board(.init(host: slug))
+    var values = Self.row(host).objectValue ?? [:]
+    values["program"] = .string(host.program ?? "")
+    values["lastLoss"] = .string(host.lastLoss ?? "")
+    values["id"] = .string(host.id.text)
+    values["offers"] = .array(
+      host.runtimes.map { runtime in
+        [
+          "kind": .string(runtime.kind.rawValue), "detail": .string(runtime.detail),
+          "class": .string((runtime.available ? Status.current : Status.unknown).rawValue),
+          "says": .string(runtime.available ? "available" : "not available"),
+        ]
+      })
+    values["placed"] = .array(board.map { Self.row($0) })
+    values["hasPlaced"] = .bool(!board.isEmpty)
+    values["mayAct"] = .bool(request.caller?.role == .owner)
+    values["mayDrain"] = .bool(host.state == .active)
+    values["confirm"] = .string(slug.text)
+    return .page(Page(slug.text, template: "fleet/host", values: .object(values), live: FleetTopics.hosts))
+  }
+}
