@@ -158,7 +158,8 @@ let roomTests: [Target] = [
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
-  tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", logging]),
+  tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", "TestSupport", logging]),
+  tests("DeploymentTests", "Commands/DeploymentTests", ["Deployment", "Client", "Basics", "TestSupport", logging]),
   tests(
     "ConformanceTests", "Conformance",
     ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto, logging],
@@ -166,9 +167,9 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw-synthetic", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Store", "Vault", "OpenClaw", "Link",
-      "Gateway", "Connector",
-      "Basics", logging,
+      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Web", "Store",
+      "Vault", "OpenClaw", "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, subprocess,
+      systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation,
     ]),
   tests("HouseTests", "HouseTests", ["Basics"]),
   .target(

@@ -18,6 +18,8 @@ extension ControlPlane {
     /// What browsers use: `http://127.0.0.1:7080`.
     public let url: String
     public let context: ContextFile
+    /// Asks everything to end, as SIGTERM does.
+    public let stop: @Sendable () async -> Void
   }
 
   static let sweepEvery = Duration.seconds(3_600)
@@ -36,8 +38,10 @@ extension ControlPlane {
     let (answering, answers) = AsyncStream<Void>.makeStream()
     let network = server.application(address: console.address) { _ in answers.yield() }
     let local = server.application(address: .unixDomainSocket(path: socket)) { _ in answers.yield() }
+    let whole = Late<ServiceGroup>()
     let running = Running(
-      url: url, context: ContextFile(url: url, socket: socket, evidence: directory.evidence))
+      url: url, context: ContextFile(url: url, socket: socket, evidence: directory.evidence),
+      stop: { await whole.value?.triggerGracefulShutdown() })
     let contextPath = directory.context
     let guests = Loop("guests") {
       var servers = 2
@@ -55,11 +59,13 @@ extension ControlPlane {
         .init(service: network), .init(service: local),
         .init(service: guests, failureTerminationBehavior: .gracefullyShutdownGroup),
       ]
-    let group = ServiceGroupConfiguration(
-      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(
+        services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    whole.set(group)
     defer { try? FileManager.default.removeItem(atPath: socket) }
     do {
-      try await ServiceGroup(configuration: group).run()
+      try await group.run()
     } catch {
       await store.close()
       throw error

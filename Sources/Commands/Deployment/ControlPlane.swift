@@ -91,7 +91,7 @@ public final class ControlPlane: Sendable {
       fingerprint: try authority.fingerprint)
     let steps = InstanceSteps(
       store: store, vault: vault, gateway: gateway, evidence: evidence, clock: clock, version: Release.version,
-      model: settings.model)
+      model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
       policy: policy, logger: logger, changed: { changes.publish(.instances($0)) })
@@ -100,7 +100,7 @@ public final class ControlPlane: Sendable {
       store: store, plans: steps.plans, clock: clock, logger: logger,
       journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
       changed: { changes.operationChanged($0) })
-    acts = Acts(store: store, evidence: evidence, guardrails: [], clock: clock, logger: logger)
+    acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
     fleet = FleetService(
       acts: acts, store: store, gateway: gateway, engine: engine, model: settings.model,
       changed: { changes.publish($0) })
@@ -110,6 +110,9 @@ public final class ControlPlane: Sendable {
       csrfKey: try await vault.putIfAbsent(try SecretReference("web/csrf-key")) { .randomHex(byteCount: 32) },
       clock: clock, logger: logger)
   }
+
+  /// The line that makes a machine a Host, for a token that `FleetService.inviteHost` gave.
+  public func enrolmentLine(_ token: Secret) -> Secret { line.text(token) }
 
   /// The routes and pages of every room.
   func server(publicURL: String) throws -> WebServer {

@@ -47,6 +47,8 @@ public struct ControlPlaneSettings: Sendable {
   public var postgres: Secret?
   public var model: FixtureModel?
   public var metricsArePublic = false
+  /// How long a Gateway may take from its start until it is ready.
+  public var readyWithin = InstanceSteps.readyWithin
 
   public init() {}
 

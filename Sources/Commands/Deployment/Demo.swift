@@ -146,9 +146,12 @@ public struct Demo: Sendable {
   /// An Instance of an earlier run is started by the Connector; the watch sees it come back.
   private func verified() async throws {
     let slug = try Slug(Self.instance)
-    let deadline = ContinuousClock.now + .seconds(60)
+    let (began, deadline) = (control.clock.now, ContinuousClock.now + .seconds(60))
     for try await view in control.polled({ try await control.reader.instance(slug) }) {
-      if view.status.status == .current || view.state == .stopped || ContinuousClock.now > deadline { return }
+      // What the run before saw is no evidence of this one.
+      let isFresh = view.status.evidenceAt.map { $0 > began } ?? false
+      if (isFresh && view.status.status == .current) || view.state == .stopped { return }
+      if ContinuousClock.now > deadline { return }
     }
     throw CancellationError()
   }

@@ -25,11 +25,13 @@ public struct HostProgram: Sendable {
   /// The directory in which a machine keeps its identity and its Instances.
   public let directory: String
   let settings: Settings
+  let clock: WallClock
   let logger: Logger
 
-  public init(directory: String, settings: Settings, logger: Logger) {
+  public init(directory: String, settings: Settings, clock: WallClock = .system, logger: Logger) {
     self.directory = directory
     self.settings = settings
+    self.clock = clock
     self.logger = logger
   }
 
@@ -48,7 +50,7 @@ public struct HostProgram: Sendable {
   public func enrol(at gateway: ControlPlaneSettings.Listen, ticket: EnrolmentTicket) async throws -> Slug {
     try await Enrolment.enrol(
       directory: directory, address: gateway.address, port: gateway.port, ticket: ticket, program: Release.program,
-      logger: logger
+      clock: clock, logger: logger
     ).slug
   }
 
@@ -65,12 +67,12 @@ public struct HostProgram: Sendable {
       [
         ProcessRuntime(
           dataDirectory: directory, program: settings.openClaw, programArguments: settings.openClawArguments,
-          ownUser: settings.ownUsers, logger: logger),
-        DockerRuntime(socket: settings.dockerSocket, dataDirectory: directory, logger: logger),
+          ownUser: settings.ownUsers, clock: clock, logger: logger),
+        DockerRuntime(socket: settings.dockerSocket, dataDirectory: directory, clock: clock, logger: logger),
       ], logger: logger)
     return try Connector(
       configuration: .init(
         directory: directory, program: Release.program, haltsInstances: settings.haltsInstances),
-      runtimes: runtimes, logger: logger)
+      runtimes: runtimes, clock: clock, logger: logger)
   }
 }

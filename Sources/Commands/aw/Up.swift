@@ -27,6 +27,8 @@ struct Up: AsyncParsableCommand, JSONAnswering {
       discussion: "Without it: 'openclaw' on the search path, else the synthetic stand-in beside this program.",
       valueName: "path"), completion: .file())
   var openclaw: String?
+  @Option(help: ArgumentHelp("An argument before OpenClaw's own; may be repeated.", valueName: "word"))
+  var openclawArgument: [String] = []
   @Option(help: ArgumentHelp("The Docker Engine's socket.", valueName: "path"), completion: .file())
   var dockerSocket = "/var/run/docker.sock"
   @Option(help: ArgumentHelp("Where the console listens.", valueName: "address:port")) var listen: String?
@@ -45,6 +47,7 @@ struct Up: AsyncParsableCommand, JSONAnswering {
     wanted.runtime = runtime
     wanted.image = runtime == .docker ? image : nil
     wanted.host.openClaw = openclaw
+    wanted.host.openClawArguments = openclawArgument
     wanted.host.dockerSocket = dockerSocket
     let setup = try await DemoSetup(
       directory, wanted, listen: try listen.map { try .init($0) }, logger: logger)

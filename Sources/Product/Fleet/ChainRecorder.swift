@@ -22,17 +22,22 @@ struct ChainRecorder: Sendable {
 
   static let actor = "system/watchdog"
 
-  func record(_ report: ChainReport, of id: InstanceID) async throws {
+  /// - Returns: the evidence as it is now.
+  @discardableResult
+  func record(_ report: ChainReport, of id: InstanceID) async throws -> StatusEvidence {
     let now = clock.now
-    try await store.write { tx in
-      guard let instance = try FleetRecords.instance(id, in: tx) else { return }
+    return try await store.write { tx in
       var known = try FleetRecords.evidence(of: id, in: tx)
+      // Removed meanwhile: there is nothing to record it with.
+      guard let instance = try FleetRecords.instance(id, in: tx) else { return known }
       known.take(report)
       if report.result(.turn) != nil { try append(.instanceChecked, try summary(report), instance, at: now, in: tx) }
       let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now)
-      if known.announced?.status != reading.status {
+      // An Instance of which nothing was recorded yet is one that AW does not know.
+      let before = known.announced?.status ?? .unknown
+      if before != reading.status {
         let change: JSONValue = [
-          "from": .string(known.announced?.status.rawValue ?? Status.unknown.rawValue),
+          "from": .string(before.rawValue),
           "to": .string(reading.status.rawValue), "reason": .string(reading.reason),
           "link": reading.link.map { .string($0.rawValue) } ?? .null,
         ]
@@ -41,6 +46,7 @@ struct ChainRecorder: Sendable {
       }
       try FleetRecords.save(known, of: id, at: now, in: tx)
       tx.afterCommit { changed(id) }
+      return known
     }
   }
 

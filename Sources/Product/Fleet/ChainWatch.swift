@@ -14,6 +14,9 @@ public final class ChainWatch: Service {
   /// Walks under way at once.
   static let walksMax = 16
 
+  /// After a start Hosts need some time to dial again: until then a missing link says nothing about an Instance.
+  static let grace = Duration.seconds(15)
+
   private let walk: ChainWalk
   private let recorder: ChainRecorder
   private let store: Store
@@ -22,6 +25,7 @@ public final class ChainWatch: Service {
   private let logger: Logger
   private let timer: any Clock<Duration>
   private let schedule: Mutex<WatchSchedule>
+  private let startedAt: Timestamp
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
 
@@ -33,6 +37,7 @@ public final class ChainWatch: Service {
     self.walk = walk
     store = steps.store
     clock = steps.clock
+    startedAt = clock.now
     recorder = ChainRecorder(
       store: steps.store, evidence: steps.evidence, clock: steps.clock, policy: policy, changed: changed)
     self.policy = policy
@@ -101,25 +106,35 @@ public final class ChainWatch: Service {
     }
   }
 
+  private func isTooEarly(for instance: Instance) -> Bool {
+    !walk.gateway.isConnected(instance.host) && clock.now.since(startedAt) < Self.grace
+  }
+
   private func check(_ instance: Instance) async {
-    defer { schedule.withLock { $0.ended(instance.id, now: clock.now) } }
+    let again = await walkOnce(instance)
+    schedule.withLock { $0.ended(instance.id, again: again, now: clock.now) }
+  }
+
+  /// - Returns: how long until the next walk; nil leaves it to the interval.
+  private func walkOnce(_ instance: Instance) async -> Duration? {
     do {
       let known = try await store.read { tx in
         // An operation on the Instance moves what a walk would look at; it ends with a walk of its own.
         try WorkRecords.isBusy(instance.id.text, in: tx) ? nil : try FleetRecords.evidence(of: instance.id, in: tx)
       }
-      guard let known else { return }
+      guard let known, !isTooEarly(for: instance) else { return Self.tick }
       let turn = instance.state == .active && TurnDecision.isDue(known, policy: policy, now: clock.now)
       let report = await walk.walk(instance, turn: turn)
       // What a shutdown cut off says nothing about the Instance.
-      guard !Task.isCancelled else { return }
-      try await recorder.record(report, of: instance.id)
+      guard !Task.isCancelled else { return nil }
+      return ConfirmDecision.again(try await recorder.record(report, of: instance.id), now: clock.now)
     } catch {
       logger.error(
         "a check could not be recorded",
         metadata: [
           "instance": "\(instance.slug)", "error": "\(AWError.wrapping(error, doing: "Recording a check").chain)",
         ])
+      return nil
     }
   }
 }

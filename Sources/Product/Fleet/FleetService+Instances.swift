@@ -94,14 +94,18 @@ extension FleetService {
       }
       instance.state = plan.asked(of: instance.state)
       try FleetRecords.save(instance, in: tx)
-      return (instance, try begin(plan, instance, actor, input: ["purge": .bool(purge)], in: tx, &context))
+      return (instance, try begin(plan, instance, actor, purge: purge, in: tx, &context))
     }
   }
 
   private func begin(
-    _ plan: InstancePlan, _ instance: Instance, _ actor: Actor, input: JSONValue = [:], in tx: Transaction,
+    _ plan: InstancePlan, _ instance: Instance, _ actor: Actor, purge: Bool = false, in tx: Transaction,
     _ context: inout ActContext
   ) throws -> WorkOperation {
+    // The slug goes along, because the record may be gone before the operation has ended.
+    let input: JSONValue = [
+      "purge": .bool(purge), "slug": .string(instance.slug.text), "org": .string(instance.org.text),
+    ]
     let operation = try engine.enqueue(
       plan.rawValue, subject: instance.id.text, actor: actor.text, input: input, in: tx)
     context.subject = instance.subject

@@ -68,11 +68,13 @@ public struct FleetService: Sendable {
 
   /// - Throws: `orgNotSynthetic`, `slugTaken`, and what `Acts` throws.
   public func createOrg(_ request: OrgRequest, as actor: Actor, dryRun: Bool = false) async throws -> Org {
-    let sort = try Guardrails.sort(request.sort ?? Org.Sort.synthetic.rawValue)
     let name = try Self.name(request)
+    let asked = request.sort ?? Org.Sort.synthetic.rawValue
     let act = Act(
-      .orgCreate, kind: .orgCreated, details: ["slug": .string(request.slug.text), "sort": .string(sort.rawValue)])
+      .orgCreate, kind: .orgCreated, details: ["slug": .string(request.slug.text), "sort": .string(asked)])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
+      // The guardrail refuses every other sort before this runs; without it nothing may slip through either.
+      guard let sort = Org.Sort(rawValue: asked) else { throw Guardrails.notSynthetic(asked) }
       guard try FleetRecords.org(request.slug, in: tx) == nil else { throw Self.taken("Org", request.slug) }
       let org = Org(
         id: .make(at: context.at), slug: request.slug, name: name, sort: sort, createdAt: context.at)
@@ -197,17 +199,23 @@ public struct FleetService: Sendable {
   }
 }
 
-/// What the customer's "won't do" list forbids, where the act is authorised.
+/// What the customer's "won't do" list forbids. `Acts` asks each of them where the act is authorised, and records what
+/// they refuse.
 public enum Guardrails {
-  /// - Throws: `orgNotSynthetic` for every sort that no gate has opened.
-  public static func sort(_ text: String) throws(AWError) -> Org.Sort {
-    guard let sort = Org.Sort(rawValue: text) else {
-      throw AWError(
-        .orgNotSynthetic,
-        "An Org of the sort \(text.quoted) is refused: this deployment holds no real customers' data.",
-        next: "Create a synthetic Org. Real ones need a signed gate, which this release cannot open.")
+  public static let all: [Guardrail] = [syntheticOrgsOnly]
+
+  static let syntheticOrgsOnly: Guardrail = { act in
+    guard act.kind == .orgCreated, let sort = act.details["sort"]?.stringValue, Org.Sort(rawValue: sort) == nil else {
+      return nil
     }
-    return sort
+    return notSynthetic(sort)
+  }
+
+  static func notSynthetic(_ sort: String) -> AWError {
+    AWError(
+      .orgNotSynthetic,
+      "An Org of the sort \(sort.quoted) is refused: this deployment holds no real customers' data.",
+      next: "Create a synthetic Org. Real ones need a signed gate, which this release cannot open.")
   }
 }
 

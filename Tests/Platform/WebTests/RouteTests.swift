@@ -163,7 +163,7 @@ struct RouteTests {
         #expect(policy.contains("frame-ancestors 'none'"))
         #expect(!policy.contains("unsafe"))
         #expect(headers[text: "x-content-type-options"] == "nosniff")
-        #expect(headers[text: "referrer-policy"] == "no-referrer")
+        #expect(headers[text: "referrer-policy"] == "same-origin")
         #expect(headers[text: "x-request-id"]?.count == 16)
         #expect(headers[.cacheControl] == "no-store")
       }

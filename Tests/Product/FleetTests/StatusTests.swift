@@ -36,7 +36,7 @@ struct StatusTests {
   }
 
   static func status(_ evidence: StatusEvidence, at seconds: Int) -> Status {
-    StatusReading.of(evidence, policy: policy, now: at(seconds)).status
+    StatusReading.of(evidence, asked: .active, policy: policy, now: at(seconds)).status
   }
 
   @Test("an Instance that was never checked is unknown")
@@ -64,7 +64,7 @@ struct StatusTests {
   @Test("a link behind the hello that fails makes it degraded at once", arguments: [ChainLink.health, .turn])
   func degraded(link: ChainLink) {
     let evidence = Self.evidence(Self.walk(0, turn: true), Self.walk(15, failing: link, turn: true))
-    let reading = StatusReading.of(evidence, policy: Self.policy, now: Self.at(16))
+    let reading = StatusReading.of(evidence, asked: .active, policy: Self.policy, now: Self.at(16))
     #expect(reading.status == .degraded)
     #expect(reading.link == link)
   }
@@ -83,7 +83,7 @@ struct StatusTests {
   func hard(link: ChainLink) {
     let evidence = Self.evidence(
       Self.walk(0, turn: true), Self.walk(5, failing: link), Self.walk(10, failing: link), Self.walk(15, failing: link))
-    let reading = StatusReading.of(evidence, policy: Self.policy, now: Self.at(16))
+    let reading = StatusReading.of(evidence, asked: .active, policy: Self.policy, now: Self.at(16))
     #expect(reading.status == .unreachable)
     #expect(reading.link == link)
   }
@@ -135,8 +135,8 @@ struct StatusTests {
       let now = Int.random(in: 0..<400, using: &random)
       let again = try JSONValue(encoding: evidence).decode(StatusEvidence.self)
       #expect(
-        StatusReading.of(evidence, policy: Self.policy, now: Self.at(now))
-          == StatusReading.of(again, policy: Self.policy, now: Self.at(now)))
+        StatusReading.of(evidence, asked: .active, policy: Self.policy, now: Self.at(now))
+          == StatusReading.of(again, asked: .active, policy: Self.policy, now: Self.at(now)))
     }
   }
 }

@@ -86,7 +86,8 @@ struct ShellMiddleware: RouterMiddleware {
       "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     response.headers[.contentSecurityPolicy] = policy
     response.headers[.xContentTypeOptions] = "nosniff"
-    response.headers[.referrerPolicy] = "no-referrer"
+    // Not `no-referrer`: browsers would then send forms with the origin `null`, and every form would look forged.
+    response.headers[.referrerPolicy] = "same-origin"
     response.headers[.frameOptions] = "DENY"
     response.headers[.openerPolicy] = "same-origin"
     response.headers[.permissionsPolicy] = "camera=(), geolocation=(), microphone=()"

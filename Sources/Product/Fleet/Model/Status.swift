@@ -115,7 +115,7 @@ public struct StatusReading: Codable, Sendable, Equatable {
     _ evidence: StatusEvidence, asked: Instance.State, policy: StatusPolicy, now: Timestamp
   ) -> StatusReading {
     switch asked {
-    case .active: of(evidence, policy: policy, now: now)
+    case .active: running(evidence, policy: policy, now: now)
     case .stopped: stopped(evidence, policy: policy, now: now)
     case .provisioning: .init(.unknown, "It is being provisioned.", evidenceAt: nil)
     case .removing: .init(.unknown, "It is being removed.", evidenceAt: nil)
@@ -142,7 +142,7 @@ public struct StatusReading: Codable, Sendable, Equatable {
   }
 
   /// The status of an Instance that is meant to run.
-  static func of(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
+  private static func running(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
     let newestAt = evidence.newest.values.map(\.at).max()
     guard let newestAt else {
       return .init(.unknown, "No check has reached this Instance yet.", evidenceAt: nil)

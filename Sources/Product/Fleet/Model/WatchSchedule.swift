@@ -7,7 +7,9 @@ import Link
 /// | --- | --- |
 /// | seen for the first time | at once; many at once are spread over one interval |
 /// | a walk began | not before it ended |
-/// | a walk ended | an interval after its beginning |
+/// | a walk ended well | an interval after its beginning |
+/// | a walk found something broken | sooner, while that is new: see `ConfirmDecision` |
+/// | a walk was not made | at the next look |
 /// | nudged | at once, or as soon as the walk under way has ended |
 struct WatchSchedule: Sendable {
   /// Instances that are new together are at least this far apart, when the interval has the room.
@@ -41,8 +43,10 @@ struct WatchSchedule: Sendable {
     return ready
   }
 
-  mutating func ended(_ id: InstanceID, now: Timestamp) {
+  /// - Parameter again: how long until the next walk; nil leaves it to the interval.
+  mutating func ended(_ id: InstanceID, again: Duration?, now: Timestamp) {
     entries[id]?.isUnderWay = false
+    if let again, let next = entries[id]?.next { entries[id]?.next = min(next, now.advanced(by: again)) }
     if entries[id]?.isNudged == true {
       entries[id]?.isNudged = false
       entries[id]?.next = now
@@ -52,6 +56,20 @@ struct WatchSchedule: Sendable {
   mutating func nudge(_ id: InstanceID, now: Timestamp) {
     guard let entry = entries[id] else { return }
     if entry.isUnderWay { entries[id]?.isNudged = true } else { entries[id]?.next = min(entry.next, now) }
+  }
+}
+
+/// How soon a walk that found something broken is repeated: what is new is confirmed or cleared within seconds, what
+/// lasts is looked at by the interval.
+enum ConfirmDecision {
+  static let newFor = Duration.seconds(60)
+  static let step = Duration.seconds(2)
+  static let stepsMax = 2
+
+  /// Nil leaves it to the interval.
+  static func again(_ evidence: StatusEvidence, now: Timestamp) -> Duration? {
+    guard evidence.misses > 0, let since = evidence.missingSince, now.since(since) < newFor else { return nil }
+    return step * min(evidence.misses, stepsMax)
   }
 }
 

@@ -20,13 +20,19 @@ public struct InstanceSteps: Sendable {
   let clock: WallClock
   let version: String
   let model: FixtureModel?
+  let readyWithin: Duration
+
+  /// How long a Gateway may take from its start until it is ready, tries and waits included. A cold one with plugins
+  /// needs up to a minute.
+  public static let readyWithin = Duration.seconds(120)
 
   /// - Parameters:
   ///   - version: of this AW, as it introduces itself to Gateways.
   ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
+  ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   public init(
     store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, clock: WallClock, version: String,
-    model: FixtureModel?
+    model: FixtureModel?, readyWithin: Duration = readyWithin
   ) {
     self.store = store
     self.vault = vault
@@ -35,6 +41,7 @@ public struct InstanceSteps: Sendable {
     self.clock = clock
     self.version = version
     self.model = model
+    self.readyWithin = readyWithin
   }
 
   /// Every operation on an Instance, for the engine.
@@ -47,22 +54,22 @@ public struct InstanceSteps: Sendable {
 
   private func step(_ step: InstanceStep, undone: Bool) -> OperationPlan.Step {
     func make(
-      _ seconds: Int64, retries: @escaping @Sendable (AWError) -> Bool = { _ in false },
+      _ deadline: Duration, retries: @escaping @Sendable (AWError) -> Bool = { _ in false },
       run: @escaping @Sendable (WorkOperation) async throws -> JSONValue,
       undo: (@Sendable (WorkOperation) async throws -> Void)? = nil
     ) -> OperationPlan.Step {
-      .init(step.rawValue, deadline: .seconds(seconds), retries: retries, run: run, undo: undone ? undo : nil)
+      .init(step.rawValue, deadline: deadline, retries: retries, run: run, undo: undone ? undo : nil)
     }
     switch step {
-    case .secrets: return make(10, run: makeSecrets, undo: forgetFailed)
-    case .prepare: return make(120, retries: Self.waits, run: prepare, undo: purge)
-    case .start: return make(60, retries: Self.waits, run: start)
-    case .ready: return make(120, retries: Self.starts, run: ready)
-    case .pair: return make(60, retries: Self.starts, run: pair)
-    case .verify: return make(90, retries: Self.starts, run: verify)
-    case .stop: return make(120, retries: Self.waits, run: stop)
-    case .remove: return make(300, retries: Self.waits, run: remove)
-    case .forget: return make(30, run: forget)
+    case .secrets: return make(.seconds(10), run: makeSecrets, undo: forgetFailed)
+    case .prepare: return make(.seconds(120), retries: Self.waits, run: prepare, undo: purge)
+    case .start: return make(.seconds(60), retries: Self.waits, run: start)
+    case .ready: return make(readyWithin, retries: Self.starts, run: ready)
+    case .pair: return make(min(readyWithin, .seconds(60)), retries: Self.starts, run: pair)
+    case .verify: return make(min(readyWithin, .seconds(90)), retries: Self.starts, run: verify)
+    case .stop: return make(.seconds(120), retries: Self.waits, run: stop)
+    case .remove: return make(.seconds(300), retries: Self.waits, run: remove)
+    case .forget: return make(.seconds(30), run: forget)
     }
   }
 

@@ -12,8 +12,9 @@ public enum OperationJournal {
     try evidence.append(
       EvidenceEntry(
         kind: kind, at: operation.updatedAt, actor: operation.actor,
-        subject: EvidenceSubject(type: subjectType(operation), id: operation.subject), act: operation.id.text,
-        data: .object(data)),
+        subject: EvidenceSubject(
+          type: subjectType(operation), id: operation.subject, slug: operation.input["slug"]?.stringValue),
+        org: operation.input["org"]?.stringValue, act: operation.id.text, data: .object(data)),
       in: tx)
   }
 
