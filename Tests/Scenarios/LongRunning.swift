@@ -30,8 +30,9 @@ final class LongRunning: Sendable {
     }
   }
 
-  private init(
-    _ program: String, _ arguments: [String], input: String, environment: [String: String]
+  /// Starts it. Whoever calls this ends it.
+  init(
+    _ program: String, _ arguments: [String], input: String = "", environment: [String: String] = [:]
   ) async throws {
     let (lines, sink) = AsyncStream<String>.makeStream()
     let (ids, idSink) = AsyncStream<Int32>.makeStream()

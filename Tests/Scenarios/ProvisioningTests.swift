@@ -165,21 +165,7 @@ struct ProvisioningTests {
       "AW_SYNTHETIC_FAULTS=\(fault) exec PROGRAM openclaw \"$@\""
     }
 
-    /// A port that something of this test process holds.
-    private static let takenPort: Int = {
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_addr.s_addr = inet_addr("127.0.0.1")
-      var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-      return withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-          bind(descriptor, generic, length)
-          listen(descriptor, 1)
-          getsockname(descriptor, generic, &length)
-        }
-        return Int(UInt16(bigEndian: pointer.pointee.sin_port))
-      }
-    }()
+    /// A port that something of this test process holds, for as long as it runs.
+    private static let takenPort: Int = (try? FreePort.hold()) ?? 0
   }
 }

@@ -49,6 +49,7 @@ public struct Demo: Sendable {
   let logger: Logger
   let tell: @Sendable (News) -> Void
   private let actor = Actor.system("setup")
+  private let startedAt: Timestamp
 
   public init(
     control: ControlPlane, settings: Settings, directory: DataDirectory, logger: Logger,
@@ -59,6 +60,7 @@ public struct Demo: Sendable {
     self.directory = directory
     self.logger = logger
     self.tell = tell
+    startedAt = control.clock.now
   }
 
   /// Everything that runs beside the control plane. The last of it makes the Org and the Instance.
@@ -146,10 +148,10 @@ public struct Demo: Sendable {
   /// An Instance of an earlier run is started by the Connector; the watch sees it come back.
   private func verified() async throws {
     let slug = try Slug(Self.instance)
-    let (began, deadline) = (control.clock.now, ContinuousClock.now + .seconds(60))
+    let deadline = ContinuousClock.now + .seconds(60)
     for try await view in control.polled({ try await control.reader.instance(slug) }) {
       // What the run before saw is no evidence of this one.
-      let isFresh = view.status.evidenceAt.map { $0 > began } ?? false
+      let isFresh = view.status.evidenceAt.map { $0 > startedAt } ?? false
       if (isFresh && view.status.status == .current) || view.state == .stopped { return }
       if ContinuousClock.now > deadline { return }
     }

@@ -45,6 +45,9 @@ public final class Connector: Service {
   private let boot = Base64URL.encode([UInt8].random(count: 12))
   private let state: NIOLockedValueBox<HostState>
   private let previousLoss = NIOLockedValueBox<String?>(nil)
+  private let leaving = NIOLockedValueBox(false)
+  /// Tells the AW Gateway that this Connector leaves; nil while there is no link.
+  private let farewell = NIOLockedValueBox<(@Sendable () async throws -> Void)?>(nil)
 
   /// - Throws: `enrolmentInvalid` when the directory holds no readable identity.
   public init(
@@ -59,14 +62,34 @@ public final class Connector: Service {
 
   public func run() async throws {
     await runtimes.resume()
-    await cancelWhenGracefulShutdown { await self.keepLinked() }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.keepLinked() }
+      group.addTask { await self.leaveInTime() }
+      // The link ends by itself once the goodbye was read; else the wait for that does.
+      await group.next()
+      group.cancelAll()
+    }
     if configuration.haltsInstances { await runtimes.halt() }
+  }
+
+  /// Waits for the shutdown, says goodbye, and gives the AW Gateway time to read it.
+  private func leaveInTime() async {
+    do {
+      try await gracefulShutdown()
+      leaving.withLockedValue { $0 = true }
+      guard let farewell = farewell.withLockedValue({ $0 }) else { return }
+      try await farewell()
+      try await Task.sleep(for: LinkLimits.farewellMax)
+    } catch {
+      // Cancelled, or the link is gone: then there is nobody to take leave of.
+      logger.debug("left without a goodbye", metadata: ["reason": "\(error)"])
+    }
   }
 
   private func keepLinked() async {
     var reconnect = Reconnect()
     var epochKnown: Int64?
-    while !Task.isCancelled {
+    while !Task.isCancelled, !leaving.withLockedValue({ $0 }) {
       let started = ContinuousClock.now
       let (ending, registered) = await dialAndServe(epochKnown: epochKnown)
       epochKnown = nil
@@ -74,6 +97,7 @@ public final class Connector: Service {
       var reason = Reconnect.Reason.failure
       switch ending {
       case .stopped: return
+      case _ where leaving.withLockedValue({ $0 }): return
       case .broken(let what): note("broken: \(what)", .notice)
       case .silent(let silence): note("silent for \(silence.milliseconds) ms", .notice)
       case .drained(let spread):
@@ -164,7 +188,13 @@ public final class Connector: Service {
     return try await channel.executeThenClose { inbound, outbound in
       try await outbound.write(try LinkCodec.encode(ControlMessage.hello(hello)))
       let renewal = Task { try await self.renewInTime(outbound) }
-      defer { renewal.cancel() }
+      farewell.withLockedValue { farewell in
+        farewell = { try await outbound.write(try LinkCodec.encode(ControlMessage.unregister(reason: "shutdown"))) }
+      }
+      defer {
+        renewal.cancel()
+        farewell.withLockedValue { $0 = nil }
+      }
       for try await bytes in inbound {
         switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
         case .registered(let answer):

@@ -29,6 +29,8 @@ public enum LinkLimits {
   public static let dialTimeout = Duration.seconds(4)
   public static let handshakeTimeout = Duration.seconds(4)
   public static let registrationTimeout = Duration.seconds(4)
+  /// How long a Connector that leaves waits for the AW Gateway to read its goodbye.
+  public static let farewellMax = Duration.seconds(1)
   /// Unacknowledged bytes end the connection after this time, on both ends (TCP_USER_TIMEOUT).
   public static let tcpUserTimeoutMilliseconds = 10_000
   public static let keepaliveIdleSeconds = 15

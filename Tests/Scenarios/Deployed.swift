@@ -1,0 +1,168 @@
+import Basics
+import Client
+import Fleet
+import Foundation
+import Logging
+import Store
+import Synthetic
+import Testing
+import Vault
+import Work
+
+/// `aw serve` and `aw connect` as two programs, as on two machines, each of which can be killed and started again.
+actor Deployed {
+  nonisolated let folder: String
+  nonisolated let client: APIClient
+  /// The control plane's database, read beside it.
+  nonisolated let store: Store
+  private let parts: Parts
+  private var control: LongRunning
+  private var host: LongRunning
+
+  /// What is settled before the first program starts.
+  private struct Parts: Sendable {
+    let folder: String
+    let console: Int
+    let gateway: Int
+    let model: FixtureModelServer
+    let serving: Task<Void, any Error>
+    static let key = "fixture-model-key-0123456789"
+
+    init(_ folder: String) async throws {
+      self.folder = folder
+      console = try FreePort.take()
+      gateway = try FreePort.take()
+      let logger = Logger(label: "model") { _ in SwiftLogNoOpLogHandler() }
+      try Parts.key.write(toFile: folder + "/model.key", atomically: true, encoding: .utf8)
+      let model = try await FixtureModelServer.open(host: "127.0.0.1", port: 0, key: Secret(Parts.key), logger: logger)
+      self.model = model
+      serving = Task { try await model.run() }
+    }
+
+    func serve() async throws -> LongRunning {
+      let control = try await LongRunning(
+        try Programs.aw(),
+        [
+          "serve", "--data", folder + "/control", "--listen", "127.0.0.1:\(console)",
+          "--gateway-listen", "127.0.0.1:\(gateway)", "--fixture-model", "http://127.0.0.1:\(model.port)/v1",
+          "--fixture-model-key-file", folder + "/model.key", "--json",
+        ])
+      _ = try await control.document()
+      return control
+    }
+
+    func connect(ticket: String? = nil) async throws -> LongRunning {
+      let program = ["--openclaw", try Programs.synthetic(), "--openclaw-argument", "openclaw"]
+      let enrolling = ticket == nil ? [] : ["--enrol", "127.0.0.1:\(gateway)"]
+      return try await LongRunning(
+        try Programs.aw(), ["connect", "--data", folder + "/host", "--json"] + program + enrolling,
+        input: ticket.map { $0 + "\n" } ?? "")
+    }
+  }
+
+  static func with(_ body: (Deployed) async throws -> Void) async throws {
+    let folder = Programs.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let deployed = try await Deployed(folder)
+    do {
+      try await body(deployed)
+    } catch {
+      Issue.record("\(await deployed.logs)")
+      await deployed.close()
+      throw error
+    }
+    await deployed.close()
+  }
+
+  private init(_ folder: String) async throws {
+    self.folder = folder
+    parts = try await Parts(folder)
+    control = try await parts.serve()
+    client = try APIClient(ContextFile.load(from: folder + "/control/context.json"))
+    store = try await Store.openWithoutMigrations(.sqlite(path: folder + "/control/aw.sqlite"))
+    let invited = try await client.send(.post, "/hosts", body: ["slug": "host-1"], as: InvitationView.self)
+    let ticket = try #require(invited.line.split(separator: " ").dropFirst().first)
+    host = try await parts.connect(ticket: String(ticket))
+    try await linked()
+    _ = try await client.send(.post, "/orgs", body: ["slug": "acme"])
+  }
+
+  nonisolated var controlData: String { folder + "/control" }
+  nonisolated var hostData: String { folder + "/host" }
+
+  private var logs: String {
+    "control plane:\n\(control.log.suffix(4_000))\nconnector:\n\(host.log.suffix(4_000))"
+  }
+
+  private func close() async {
+    // Ended already is ended too.
+    _ = try? await host.end(SIGKILL)
+    _ = try? await control.end(SIGTERM)
+    await store.close()
+    parts.serving.cancel()
+    _ = await parts.serving.result
+    for left in ProcessLook.instances(below: folder) { kill(left.id, SIGKILL) }
+  }
+
+  // MARK: - Killing
+
+  func killControlPlane() async throws {
+    try await control.end(SIGKILL)
+    control = try await parts.serve()
+  }
+
+  func killConnector() async throws {
+    try await host.end(SIGKILL)
+    host = try await parts.connect()
+  }
+
+  nonisolated func linked() async throws {
+    while try await !client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
+  }
+
+  // MARK: - Looking
+
+  /// The newest operation of all.
+  nonisolated func newest() async throws -> OperationView? {
+    try await store.read { tx in
+      let row = try tx.run("SELECT id FROM operation ORDER BY created_at DESC, id DESC LIMIT 1").first
+      guard let id: OperationID = try row?.id("id") else { return nil }
+      return try WorkRecords.find(id, in: tx).map { OperationView($0) }
+    }
+  }
+
+  nonisolated func operation(_ id: OperationID) async throws -> OperationView {
+    let found = try await store.read { try WorkRecords.find(id, in: $0) }
+    return OperationView(try #require(found))
+  }
+
+  /// Waits for the end, in the database: whatever process carries it there.
+  nonisolated func ended(_ id: OperationID) async throws -> OperationView {
+    while true {
+      let view = try await operation(id)
+      if view.isFinished { return view }
+    }
+  }
+
+  nonisolated func secrets() async throws -> [String] {
+    let vault = try Vault.open(file: controlData + "/vault", key: .fromFile(controlData + "/vault.key"))
+    return try await vault.references().map(\.text).filter { $0.hasPrefix("instance/") }
+  }
+
+  nonisolated func directories() -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: hostData + "/instances")) ?? []
+    return names.filter { !$0.hasPrefix(".") }
+  }
+
+  /// The devices that the Gateway of an Instance has paired.
+  nonisolated func devices(of slug: String) async throws -> Int {
+    let directory = hostData + "/instances/" + slug
+    let answer = try await Programs.run(
+      try Programs.synthetic(), ["openclaw", "devices", "list", "--json"],
+      environment: [
+        "OPENCLAW_STATE_DIR": directory + "/state", "OPENCLAW_CONFIG_PATH": directory + "/state/openclaw.json",
+        "HOME": directory + "/keys",
+      ])
+    return try #require(answer.json?["paired"]?.arrayValue, "\(answer)").count
+  }
+}
