@@ -159,7 +159,10 @@ let roomTests: [Target] = [
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", "TestSupport", logging]),
-  tests("DeploymentTests", "Commands/DeploymentTests", ["Deployment", "Client", "Basics", "TestSupport", logging]),
+  tests(
+    "DeploymentTests", "Commands/DeploymentTests",
+    ["Deployment", "Client", "Web", "Access", "Evidence", "Link", "Store", "Vault", "Basics", "TestSupport", logging],
+    resources: [.copy("Routes.txt")]),
   tests(
     "ConformanceTests", "Conformance",
     ["Synthetic", "OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto, logging],

@@ -41,8 +41,6 @@ public enum InstanceConfiguration {
   }
 
   public static let tokenVariable = "OPENCLAW_GATEWAY_TOKEN"
-  /// From this release on agents are a map; before it they are a list.
-  static let agentEntriesSince = GatewayVersion(2026, 8, 1)
   /// From this release on the terminal can be switched off.
   static let terminalSince = GatewayVersion(2026, 7, 2)
 
@@ -65,13 +63,8 @@ public enum InstanceConfiguration {
       defaults["model"] = ["primary": .string("\(model.provider)/\(model.id)")]
       document["models"] = ["pricing": ["enabled": false], "providers": .object([model.provider: provider(model)])]
     }
-    var agents: [String: JSONValue] = ["defaults": .object(defaults)]
-    if let version, version >= agentEntriesSince {
-      agents["entries"] = ["main": ["name": "Main"]]
-    } else {
-      agents["list"] = [["id": "main", "default": true, "name": "Main"]]
-    }
-    document["agents"] = .object(agents)
+    // Agents are a list before 2026.8 and a map after it. The agent `main` is there without being named in either.
+    document["agents"] = ["defaults": .object(defaults)]
     return .object(document)
   }
 

@@ -88,6 +88,7 @@ actor Deployed {
   }
 
   nonisolated var controlData: String { folder + "/control" }
+  nonisolated var context: String { controlData + "/context.json" }
   nonisolated var hostData: String { folder + "/host" }
 
   private var logs: String {
@@ -106,15 +107,10 @@ actor Deployed {
 
   // MARK: - Killing
 
-  func killControlPlane() async throws {
-    try await control.end(SIGKILL)
-    control = try await parts.serve()
-  }
-
-  func killConnector() async throws {
-    try await host.end(SIGKILL)
-    host = try await parts.connect()
-  }
+  func killControlPlane() async throws { try await control.end(SIGKILL) }
+  func startControlPlane() async throws { control = try await parts.serve() }
+  func killConnector() async throws { try await host.end(SIGKILL) }
+  func startConnector() async throws { host = try await parts.connect() }
 
   nonisolated func linked() async throws {
     while try await !client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
@@ -141,6 +137,15 @@ actor Deployed {
     while true {
       let view = try await operation(id)
       if view.isFinished { return view }
+    }
+  }
+
+  /// Reads the Instance until it is as wanted.
+  @discardableResult
+  nonisolated func until(_ wanted: @Sendable (InstanceView) -> Bool) async throws -> InstanceView {
+    while true {
+      let view = try await client.send(.get, "/instances/acme-main", as: InstanceView.self)
+      if wanted(view) { return view }
     }
   }
 

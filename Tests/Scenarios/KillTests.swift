@@ -92,21 +92,32 @@ struct KillTests {
     let asking = Task { try? await ask() }
     while true {
       guard let operation = try await deployed.newest(), operation.id != before else { continue }
-      let isHit = operation.isRunning(step)
-      if isHit { try await kill(victim, deployed) }
-      guard isHit || operation.isFinished else { continue }
+      guard operation.isRunning(step) || operation.isFinished else { continue }
+      var isHit = operation.isRunning(step)
+      if isHit { isHit = try await kill(victim, in: step, operation.id, deployed) }
       _ = await asking.value
       return (operation.id, isHit)
     }
   }
 
-  private func kill(_ victim: Victim, _ deployed: Deployed) async throws {
+  /// - Returns: whether it died in the step. Once the control plane is dead the database stands still and tells; the
+  ///   others die while the operation goes on, so what was seen just before has to do.
+  private func kill(
+    _ victim: Victim, in step: InstanceStep, _ id: OperationID, _ deployed: Deployed
+  ) async throws -> Bool {
     switch victim {
-    case .controlPlane: try await deployed.killControlPlane()
-    case .connector: try await deployed.killConnector()
+    case .controlPlane:
+      try await deployed.killControlPlane()
+      let isHit = try await deployed.operation(id).isRunning(step)
+      try await deployed.startControlPlane()
+      return isHit
+    case .connector:
+      try await deployed.killConnector()
+      try await deployed.startConnector()
     case .instance:
       for process in ProcessLook.instances(below: deployed.folder) { Foundation.kill(process.id, SIGKILL) }
     }
+    return true
   }
 
   /// One process, one directory, one set of secrets, one paired device, and evidence of every step.

@@ -78,6 +78,12 @@ final class LongRunning: Sendable {
     throw Ended(printed: text, log: log)
   }
 
+  /// The next line that says something.
+  func line(with text: String) async throws -> String {
+    for await line in lines where line.contains(text) { return line }
+    throw Ended(printed: "", log: log)
+  }
+
   /// It ended before it said what was waited for.
   struct Ended: Error, CustomStringConvertible {
     let printed: String

@@ -29,6 +29,7 @@ struct Scene: Sendable {
 
   static let host = "host-1"
   static let actor = Actor.system("setup")
+  static let silent = Logger(label: "scene") { _ in SwiftLogNoOpLogHandler() }
 
   /// Runs `body` while everything runs, and ends all of it.
   ///
@@ -41,7 +42,7 @@ struct Scene: Sendable {
   ) async throws {
     let directory = Programs.folder()
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let logger = Logger(label: "scene") { _ in SwiftLogNoOpLogHandler() }
+    let logger = silent
     let key = Secret("fixture-model-key-0123456789")
     let model = try await FixtureModelServer.open(host: modelAddress, port: 0, key: key, logger: logger)
     var settings = ControlPlaneSettings()

@@ -5,7 +5,7 @@ import Foundation
 public enum TestFolder {
   @discardableResult
   public static func with<Value>(_ body: (String) async throws -> Value) async throws -> Value {
-    let path = NSTemporaryDirectory() + "/aw-test-" + Hex.encode([UInt8].random(count: 8))
+    let path = NSTemporaryDirectory() + "aw-test-" + Hex.encode([UInt8].random(count: 8))
     try FileManager.default.createDirectory(
       atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     do {

@@ -10,6 +10,14 @@ public struct APIClient: Sendable {
   static let answerBytesMax = 64 << 20
   static let deadline = TimeAmount.seconds(60)
 
+  /// Lives as long as the process. A control plane that is not there is told at once, not tried for a minute.
+  private static let http: HTTPClient = {
+    var configuration = HTTPClient.Configuration.singletonConfiguration
+    configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.timeout.connect = .seconds(5)
+    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }()
+
   private let base: String
   /// What a person knows it by.
   public let shown: String
@@ -29,8 +37,16 @@ public struct APIClient: Sendable {
       return
     }
     do {
+      let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int ?? 0
+      guard mode & 0o077 == 0 else {
+        throw AWError(
+          .contextCorrupt, "The token file \(file) can be read by other users of this machine.",
+          next: "Run: chmod 600 '\(file)'. If others may have read it, revoke the token and make a new one.")
+      }
       let text = try String(contentsOfFile: file, encoding: .utf8)
       token = Secret(text.trimmingCharacters(in: .whitespacesAndNewlines))
+    } catch let error as AWError {
+      throw error
     } catch {
       throw AWError(
         .contextCorrupt, "The token file \(file) cannot be read.",
@@ -97,7 +113,7 @@ public struct APIClient: Sendable {
 
   private func execute(_ request: HTTPClientRequest) async throws -> (Int, ByteBuffer) {
     do {
-      let response = try await HTTPClient.shared.execute(request, timeout: Self.deadline)
+      let response = try await Self.http.execute(request, timeout: Self.deadline)
       return (Int(response.status.code), try await response.body.collect(upTo: Self.answerBytesMax))
     } catch {
       throw AWError(

@@ -40,7 +40,8 @@ public struct ConsoleLog: LogHandler {
     let line = Self.line(
       format, at: clock.now, level: event.level, label: label, message: event.message.description, metadata: all)
     // One write for a line, so that lines of several threads and processes do not mix.
-    FileHandle.standardError.write(Data((line + "\n").utf8))
+    // A log that cannot be written must not end what it reports on.
+    try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
   }
 
   /// The line for an event: a pure function.

@@ -2,6 +2,7 @@ import Access
 import Basics
 import Client
 import Evidence
+import Fleet
 import Foundation
 import Hummingbird
 import Logging
@@ -84,19 +85,35 @@ extension ControlPlane {
 
   /// The control plane's own services, in the order in which they start; they stop in reverse.
   private var own: [any Service] {
-    let (publisher, access, logger) = (publisher, access, logger)
+    let (publisher, access, fleet, logger) = (publisher, access, fleet, logger)
+    let (store, node, clock) = (store, node, clock)
     return [
+      Loop("claim") {
+        try await cancelWhenGracefulShutdown {
+          while (try? await Task.sleep(for: DeploymentRecords.claimRenewed)) != nil {
+            do {
+              try await DeploymentRecords.claim(node, in: store, at: clock.now)
+            } catch let error as AWError where error.code == .dataInUse {
+              // Two would carry out the same work: the one that lost the database ends.
+              throw error
+            } catch {
+              logger.warning("The claim on the database could not be renewed", metadata: ["error": "\(error)"])
+            }
+          }
+        }
+      },
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
       feed, gateway, engine, watch,
       Loop("sweep") {
         await cancelWhenGracefulShutdown {
-          while (try? await Task.sleep(for: Self.sweepEvery)) != nil {
+          repeat {
             do {
               _ = try await access.sweep()
+              try await fleet.forgetOrphanedSecrets()
             } catch {
-              logger.warning("Old sessions and links could not be swept", metadata: ["error": "\(error)"])
+              logger.warning("What nobody needs any more could not be swept", metadata: ["error": "\(error)"])
             }
-          }
+          } while (try? await Task.sleep(for: Self.sweepEvery)) != nil
         }
       },
     ]
@@ -134,6 +151,6 @@ struct Loop: Service {
   func run() async throws { try await body() }
 }
 
-enum ProcessEnvironment {
-  static var values: [String: String] { ProcessInfo.processInfo.environment }
+public enum ProcessEnvironment {
+  public static var values: [String: String] { ProcessInfo.processInfo.environment }
 }

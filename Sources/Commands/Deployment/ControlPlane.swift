@@ -27,6 +27,8 @@ public final class ControlPlane: Sendable {
   let evidence: EvidenceLog
   let acts: Acts
   let directory: DataDirectory
+  /// Names this control plane among those that could use the same database: it belongs to the data directory.
+  let node: String
   let settings: ControlPlaneSettings
   let line: EnrolmentLine
   let policy = StatusPolicy()
@@ -48,8 +50,7 @@ public final class ControlPlane: Sendable {
       settings.postgres.map {
         Store.Location.postgres(target: $0, connections: ControlPlaneSettings.postgresConnections)
       } ?? .sqlite(path: directory.database)
-    let vault = try Vault.open(
-      file: directory.vault, key: .load(file: directory.vaultKey, environment: ProcessEnvironment.values))
+    let vault = try directory.openVault()
     let store = try await Store.open(location, migrations: migrations, logger: logger)
     do {
       return try await ControlPlane(store, vault, directory, settings, clock: clock, logger: logger)
@@ -72,6 +73,9 @@ public final class ControlPlane: Sendable {
     let (evidence, feed) = (EvidenceLog(), LiveFeed())
     self.evidence = evidence
     self.feed = feed
+    node = try await vault.putIfAbsent(try SecretReference("deployment/node")) { .randomHex(byteCount: 16) }
+      .withText { $0 }
+    try await DeploymentRecords.claim(node, in: store, at: clock.now)
     let deployment = try await DeploymentRecords.identity(in: store, at: clock.now)
     publisher = try await EvidencePublisher(
       log: evidence, store: store, vault: vault, directory: directory.evidence, origin: "aw/\(deployment)",
@@ -84,10 +88,11 @@ public final class ControlPlane: Sendable {
     gateway = try await AWGateway.listen(
       .init(
         address: settings.gateway.address, port: settings.gateway.port,
-        identity: try authority.gatewayIdentity(at: clock.now), authorities: [authority.certificate]),
+        identity: try authority.gatewayIdentity(at: clock.now), authorities: [authority.certificate],
+        nextIdentity: { try authority.gatewayIdentity(at: clock.now) }),
       delegate: gatekeeper, clock: clock, logger: logger)
     line = EnrolmentLine(
-      gateway: settings.gatewayAddress ?? settings.gateway.text(port: gateway.port),
+      gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
       fingerprint: try authority.fingerprint)
     let steps = InstanceSteps(
       store: store, vault: vault, gateway: gateway, evidence: evidence, clock: clock, version: Release.version,
@@ -102,7 +107,7 @@ public final class ControlPlane: Sendable {
       changed: { changes.operationChanged($0) })
     acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
     fleet = FleetService(
-      acts: acts, store: store, gateway: gateway, engine: engine, model: settings.model,
+      acts: acts, store: store, vault: vault, gateway: gateway, engine: engine, model: settings.model,
       changed: { changes.publish($0) })
     reader = FleetReader(store: store, gateway: gateway, policy: policy, clock: clock)
     access = AccessService(

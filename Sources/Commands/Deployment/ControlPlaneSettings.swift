@@ -23,10 +23,17 @@ public struct ControlPlaneSettings: Sendable {
         (0...65_535).contains(port), colon != text.startIndex
       else {
         throw AWError(
-          .usage, "\(text.quoted) is not of the form ADDRESS:PORT.", next: "Write it like 127.0.0.1:7080 or [::1]:7080.")
+          .usage, "\(text.quoted) is not of the form ADDRESS:PORT.", next: "Write it like 127.0.0.1:7080 or [::1]:7080."
+        )
       }
       address = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
       self.port = port
+    }
+
+    /// Where others reach it: a wildcard is no address to dial, so it gives way to this machine's name.
+    func reachable(port: Int) -> String {
+      guard ["0.0.0.0", "::"].contains(address) else { return text(port: port) }
+      return Listen(address: ProcessInfo.processInfo.hostName, port: port).text(port: port)
     }
 
     /// For a URL, with the port that was taken.

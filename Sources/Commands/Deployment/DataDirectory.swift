@@ -1,6 +1,7 @@
 import Basics
 import Crypto
 import Foundation
+import Vault
 
 /// The directory that one control plane, or one Connector, keeps its data in. Held by one process at a time.
 ///
@@ -44,6 +45,20 @@ public final class DataDirectory: Sendable {
   public var evidence: String { path + "/evidence" }
   public var context: String { path + "/context.json" }
   public var host: String { path + "/host" }
+
+  /// The vault, made on first use.
+  ///
+  /// - Throws: `vaultUnreadable`. A vault without its key gets no new one: that would only hide what is missing.
+  public func openVault(environment: [String: String] = ProcessEnvironment.values) throws -> Vault {
+    let files = FileManager.default
+    if files.fileExists(atPath: vault), !files.fileExists(atPath: vaultKey), environment["CREDENTIALS_DIRECTORY"] == nil
+    {
+      throw AWError(
+        .vaultUnreadable, "The vault \(vault) is there, but its key \(vaultKey) is not.",
+        next: "Restore the key file from your backup of it, or pass it as a systemd credential.")
+    }
+    return try Vault.open(file: vault, key: .load(file: vaultKey, environment: environment))
+  }
 
   /// The longest path of a unix socket on Linux, its final zero not counted.
   static let socketBytesMax = 107

@@ -53,8 +53,7 @@ public struct DemoSetup: Sendable {
       if let listen { listen } else {
         .init(address: "127.0.0.1", port: try await Self.settle(ControlPlaneSettings.consolePort))
       }
-    let vault = try Vault.open(
-      file: directory.vault, key: .load(file: directory.vaultKey, environment: ProcessEnvironment.values))
+    let vault = try directory.openVault()
     let key = try await vault.putIfAbsent(try SecretReference("demo/model-key")) { .randomHex(byteCount: 24) }
     // Containers reach the machine by the address of their bridge, never by its loopback.
     model = try FixtureModelProgram(
@@ -67,7 +66,8 @@ public struct DemoSetup: Sendable {
 
   private static func modelPort(_ directory: DataDirectory) async throws -> Int {
     let path = directory.path + "/demo.json"
-    if let data = FileManager.default.contents(atPath: path), let kept = try? JSONDecoder().decode(Kept.self, from: data)
+    if let data = FileManager.default.contents(atPath: path),
+      let kept = try? JSONDecoder().decode(Kept.self, from: data)
     {
       return kept.modelPort
     }
@@ -87,7 +87,7 @@ public struct DemoSetup: Sendable {
     let probe: any Channel
     do {
       probe = try await bootstrap.bind(host: "127.0.0.1", port: wanted).get()
-    } catch where wanted != 0 {
+    } catch  where wanted != 0 {
       return try await settle(0)
     }
     let port = probe.localAddress?.port ?? wanted

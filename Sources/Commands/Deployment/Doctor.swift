@@ -38,11 +38,14 @@ public struct Doctor: Sendable {
   static let freeBytesMin: Int64 = 1 << 30
 
   let contextPath: String
+  /// Somebody named the file, so that a missing one is wrong. Without it this may be a machine that is a Host only.
+  let isNamed: Bool
   let dockerSocket: String
   let clock: WallClock
 
-  public init(contextPath: String, dockerSocket: String, clock: WallClock = .system) {
+  public init(contextPath: String, isNamed: Bool, dockerSocket: String, clock: WallClock = .system) {
     self.contextPath = contextPath
+    self.isNamed = isNamed
     self.dockerSocket = dockerSocket
     self.clock = clock
   }
@@ -66,7 +69,8 @@ public struct Doctor: Sendable {
     do {
       context = try ContextFile.load(from: contextPath)
     } catch {
-      return [Finding("context", AWError.wrapping(error, doing: "Reading the context"))]
+      let problem = AWError.wrapping(error, doing: "Reading the context")
+      return [Finding("context", problem, verdict: problem.code == .contextMissing && !isNamed ? .note : .wrong)]
     }
     var findings = [Finding("context", .fine, contextPath)]
     do {
@@ -75,7 +79,8 @@ public struct Doctor: Sendable {
       findings.append(
         Finding(
           "control plane", .fine,
-          "\(context.url): \(summary.instances) Instances, \(summary.hostsConnected) of \(summary.hosts) Hosts linked"))
+          "\(context.url), Instances: \(summary.instances), Hosts linked: \(summary.hostsConnected) of \(summary.hosts)"
+        ))
       findings.append(clockFinding(summary.now))
       findings += try await parts(client)
     } catch {
@@ -121,7 +126,7 @@ public struct Doctor: Sendable {
     do {
       let report = try EvidenceVerifier.verify(directory: directory)
       guard let first = report.problems.first else {
-        return Finding("evidence log", .fine, "\(report.size) entries verify")
+        return Finding("evidence log", .fine, "entries that verify: \(report.size)")
       }
       return Finding(
         "evidence log", .wrong, "\(report.problems.count) problems, the first in \(first.file): \(first.what)",

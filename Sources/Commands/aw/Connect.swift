@@ -16,10 +16,12 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
       """)
 
   @Option(
-    help: ArgumentHelp("Redeem the ticket that comes by standard input, at this AW Gateway.", valueName: "address:port"))
+    help: ArgumentHelp("Redeem the ticket that comes by standard input, at this AW Gateway.", valueName: "address:port")
+  )
   var enrol: String?
   @Flag(help: "With --enrol: give up the identity that this machine has already.") var replace = false
-  @Option(help: ArgumentHelp("Where the Host's identity and its Instances are kept.", valueName: "dir"),
+  @Option(
+    help: ArgumentHelp("Where the Host's identity and its Instances are kept.", valueName: "dir"),
     completion: .directory)
   var data: String?
   @Option(
@@ -36,7 +38,8 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   @OptionGroup var log: LogOptions
 
   func run() async throws {
-    let path = data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
+    let path =
+      data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
       + "-host"
     if rehearsal.dryRun { return try Console.show(plan(path), json: output.json) }
     let logger = log.logger("aw", default: .info)

@@ -9,11 +9,16 @@ enum Console {
   static let isTerminal = isatty(1) == 1
   static let hasColour = isTerminal && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
 
-  static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
-  static func complain(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+  static func line(_ text: String) { write(text + "\n", to: .standardOutput) }
+  static func complain(_ text: String) { write(text + "\n", to: .standardError) }
+
+  /// Whoever read has gone away, as `head` does when it has seen enough: there is nobody left to talk to.
+  private static func write(_ text: String, to handle: FileHandle) {
+    do { try handle.write(contentsOf: Data(text.utf8)) } catch { Foundation.exit(1) }
+  }
 
   /// A line that the next one overwrites; only for terminals.
-  static func fleeting(_ text: String) { FileHandle.standardOutput.write(Data("\r\u{1B}[2K\(text)".utf8)) }
+  static func fleeting(_ text: String) { write("\r\u{1B}[2K\(text)", to: .standardOutput) }
 
   static func json(_ value: some Encodable) throws { line(try JSONValue(encoding: value).indented) }
 
@@ -50,6 +55,9 @@ enum Console {
     }
   }
 
+  /// `1 Instance`, `3 Instances`.
+  static func count(_ number: Int, _ thing: String) -> String { "\(number) \(thing)\(number == 1 ? "" : "s")" }
+
   /// `3 s ago`; `never` for nothing.
   static func age(_ time: Timestamp?, now: Timestamp = Timestamp(Date())) -> String {
     guard let time else { return "never" }
@@ -85,7 +93,7 @@ enum Console {
       return
     }
     guard isatty(0) == 1 else { throw unconfirmed(name) }
-    FileHandle.standardError.write(Data("\(what)\nType \(name) to go on: ".utf8))
+    write("\(what)\nType \(name) to go on: ", to: .standardError)
     guard readLine()?.trimmingCharacters(in: .whitespaces) == name else { throw unconfirmed(name) }
   }
 
@@ -103,32 +111,34 @@ extension String {
 
 /// Shows an operation as it goes: on a terminal the running step moves, in a log each step is a line when it is done.
 struct ProgressLines {
+  static let patience = Duration.seconds(3)
+
   private var shown: Set<String> = []
   private var waiting: String?
 
   mutating func show(_ operation: OperationView) {
-    for step in operation.steps where step.state != .pending && step.state != .running {
-      guard shown.insert("\(step.name) \(step.state.rawValue)").inserted else { continue }
-      if Console.isTerminal { Console.fleeting("") }
-      Console.line("  \(Self.mark(step.state)) \(step.title)\(Self.took(step))")
+    for step in operation.steps where step.state == .done { show("✓ \(step.title)\(Self.took(step))", of: step) }
+    if let failure = operation.failure, let step = operation.steps.first(where: { $0.name == failure.step }) {
+      show("✗ \(step.title): \(failure.message)", of: step)
     }
+    // Undoing goes backwards.
+    for step in operation.steps.reversed() where step.state == .undone { show("↺ undone: \(step.title)", of: step) }
     guard let running = operation.steps.first(where: { $0.state == .running }), !operation.isFinished else { return }
-    let text = "  … \(running.title)\(running.waitingFor.map { ": \($0)" } ?? "")"
+    // Waiting for a Gateway to open its port is part of every start; only what lasts is worth its words.
+    let isLong = (running.startedAt.map { Timestamp(Date()).since($0) } ?? .zero) > Self.patience
+    let text = "  … \(running.title)\(isLong ? running.waitingFor.map { ": \($0)" } ?? "" : "")"
     if Console.isTerminal {
       Console.fleeting(String(text.prefix(100)))
-    } else if running.waitingFor != nil, waiting != text {
+    } else if isLong, running.waitingFor != nil, waiting != text {
       waiting = text
       Console.line(text)
     }
   }
 
-  private static func mark(_ state: OperationProgress.StepState) -> String {
-    switch state {
-    case .done: "✓"
-    case .failed: "✗"
-    case .undone: "↺ undone:"
-    case .pending, .running: "…"
-    }
+  private mutating func show(_ text: String, of step: OperationView.Step) {
+    guard shown.insert("\(step.name) \(text.prefix(1))").inserted else { return }
+    if Console.isTerminal { Console.fleeting("") }
+    Console.line("  \(text)")
   }
 
   private static func took(_ step: OperationView.Step) -> String {

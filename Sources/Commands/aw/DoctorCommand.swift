@@ -12,7 +12,9 @@ struct DoctorCommand: AsyncParsableCommand, JSONAnswering {
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
-    let findings = await Doctor(contextPath: context.path, dockerSocket: dockerSocket).examine()
+    let findings = await Doctor(
+      contextPath: context.path, isNamed: context.isNamed, dockerSocket: dockerSocket
+    ).examine()
     if output.json {
       try Console.json(findings)
     } else {

@@ -49,9 +49,10 @@ struct EvidenceCommands: AsyncParsableCommand {
       for leftover in report.leftovers { Console.line("· \(leftover) is not part of the signed log") }
       if report.isIntact {
         let believed = key == nil ? " The key in the folder was believed: pass --key with the one you noted." : ""
-        Console.line("✓ \(report.size) entries in \(folder) verify. Root \(report.root).\(believed)")
+        let count = report.size == 1 ? "1 entry in \(folder) verifies" : "\(report.size) entries in \(folder) verify"
+        Console.line("✓ \(count). Root \(report.root).\(believed)")
       } else {
-        Console.line("The log in \(folder) is not intact: \(report.problems.count) problems.")
+        Console.line("The log in \(folder) is not intact: \(Console.count(report.problems.count, "problem")).")
       }
     }
   }

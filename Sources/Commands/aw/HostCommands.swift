@@ -42,11 +42,10 @@ struct HostCommands: AsyncParsableCommand {
       if output.json { return try Console.json(hosts) }
       if hosts.isEmpty { return Console.line("No Host yet. Add one: aw host enroll NAME") }
       Console.table(
-        ["HOST", "LINK", "SINCE", "STATE", "INSTANCES", "RUNTIMES"],
+        ["HOST", "LINK", "STATE", "INSTANCES", "RUNTIMES"],
         hosts.map { host in
           [
-            host.slug.text, host.connected ? "linked" : "no link",
-            Console.age(host.connected ? host.connectedAt : host.disconnectedAt), host.state.rawValue,
+            host.slug.text, link(host), host.state.rawValue,
             String(host.instances), host.runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", "),
           ]
         })
@@ -63,16 +62,22 @@ struct HostCommands: AsyncParsableCommand {
     func run() async throws {
       let host = try await context.client.send(.get, "/hosts/\(try Slug(slug))", as: HostView.self)
       if output.json { return try Console.json(host) }
-      let since = host.connected ? host.connectedAt : host.disconnectedAt
-      Console.line("\(host.slug)  \(host.connected ? "linked" : "no link") since \(Console.age(since))")
-      Console.line("  state      \(host.state.rawValue), \(host.instances) Instances")
+      Console.line("\(host.slug)  \(HostCommands.link(host))")
+      Console.line("  state      \(host.state.rawValue), \(Console.count(host.instances, "Instance"))")
       Console.line("  machine    \(host.machine ?? "not enrolled yet")\(host.program.map { ", \($0)" } ?? "")")
       if let loss = host.lastLoss { Console.line("  last link  ended by \(loss)") }
       for runtime in host.runtimes {
-        let says = runtime.available ? "available" : "not available"
+        let says =
+          (runtime.available ? "available" : "not available") + (host.connected ? "" : " when it was last linked")
         Console.line("  \(runtime.kind.rawValue.column(9))  \(says): \(runtime.detail)")
       }
     }
+  }
+
+  /// `linked, for 3 min`; since when there is none.
+  static func link(_ host: HostView) -> String {
+    if host.connected { return "linked, since \(Console.age(host.connectedAt))" }
+    return host.disconnectedAt.map { "no link, since \(Console.age($0))" } ?? "never linked"
   }
 
   struct Drain: AsyncParsableCommand, JSONAnswering {
@@ -110,7 +115,8 @@ struct HostCommands: AsyncParsableCommand {
       let name = try Slug(slug)
       if force, !rehearsal.dryRun {
         try Console.confirm(
-          name.text, given: confirm, "AW forgets '\(name)' and its Instances. What of them is on the machine stays there.")
+          name.text, given: confirm,
+          "AW forgets '\(name)' and its Instances. What of them is on the machine stays there.")
       }
       let answer = try await context.client.send(
         .delete, "/hosts/\(name)", query: [rehearsal.query, ("force", force ? "true" : nil)])

@@ -8,7 +8,7 @@ import Work
 
 struct InstanceCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "instance", abstract: "OpenClaw Gateways, one for each Org or several.",
+    commandName: "instance", abstract: "OpenClaw Gateways. Each serves one Org, and only that one.",
     subcommands: [
       Create.self, List.self, Show.self, Logs.self, Stop.self, Start.self, Restart.self, Remove.self,
     ])
@@ -55,10 +55,10 @@ struct InstanceCommands: AsyncParsableCommand {
       if output.json { return try Console.json(instances) }
       if instances.isEmpty { return Console.line("No Instance. Create one: aw instance create NAME --org ORG") }
       Console.table(
-        ["INSTANCE", "ORG", "HOST", "RUNTIME", "ASKED", "OPENCLAW", "STATUS"],
+        ["INSTANCE", "ORG", "HOST", "RUNTIME", "ASKED FOR", "OPENCLAW", "STATUS"],
         instances.map { view in
           [
-            view.slug.text, view.org.text, view.host.text, view.runtime.rawValue, view.state.rawValue,
+            view.slug.text, view.org.text, view.host.text, view.runtime.rawValue, view.state.words,
             view.version ?? "-", Console.coloured(view.status.status),
           ]
         })
@@ -144,7 +144,8 @@ struct InstanceCommands: AsyncParsableCommand {
       let answer = try await client.send(.delete, "/instances/\(name)", query: query)
       if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
       try await waiting.follow(answer, client, json: output.json) { operation in
-        let kept = operation.steps.first { $0.name == InstanceStep.remove.rawValue }?.detail["dataDirectory"]?.stringValue
+        let kept = operation.steps.first { $0.name == InstanceStep.remove.rawValue }?.detail["dataDirectory"]?
+          .stringValue
         return "'\(name)' is removed." + (kept.map { " Its data stays on the Host: \($0)" } ?? "")
       }
     }

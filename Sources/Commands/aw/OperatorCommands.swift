@@ -56,7 +56,10 @@ struct OperatorCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "sign-in-link",
       abstract: "Print a one-time link that signs an owner in, good for 15 minutes.",
-      discussion: "For the first owner, who is made by it, and for one who lost the password. Only on the control plane's own machine.")
+      discussion: """
+        For the first owner, who is made by it, and for one who lost the password. Only on the control plane's own
+        machine.
+        """)
 
     @Argument(help: "The owner's login name.") var name: String
     @OptionGroup var context: ContextOptions

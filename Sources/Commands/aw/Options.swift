@@ -25,6 +25,9 @@ struct ContextOptions: ParsableArguments {
 
   var path: String { ContextFile.path(given: context, environment: ProcessInfo.processInfo.environment) }
 
+  /// Whether somebody said which file.
+  var isNamed: Bool { context != nil || ProcessInfo.processInfo.environment[ContextFile.variable] != nil }
+
   var client: APIClient { get throws { try APIClient(try ContextFile.load(from: path)) } }
 }
 

@@ -20,7 +20,9 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   var listen = "127.0.0.1:\(ControlPlaneSettings.consolePort)"
   @Option(help: ArgumentHelp("Where the AW Gateway listens for Hosts.", valueName: "address:port"))
   var gatewayListen = "0.0.0.0:\(ControlPlaneSettings.gatewayPort)"
-  @Option(help: ArgumentHelp("The AW Gateway as Hosts reach it, for enrolment lines.", valueName: "address:port"))
+  @Option(
+    help: ArgumentHelp(
+      "The AW Gateway as Hosts reach it, for enrolment lines; else this machine's name.", valueName: "address:port"))
   var gatewayAddress: String?
   @Option(help: ArgumentHelp("What browsers see, when a proxy stands in front.", valueName: "url"))
   var publicURL: String?

@@ -70,17 +70,19 @@ enum InstanceLines {
     Console.line(
       "  Org \(view.org), Host \(view.host), \(view.runtime.rawValue)"
         + (view.version.map { ", OpenClaw \($0)" } ?? "") + (view.port.map { ", port \($0)" } ?? "")
-        + ", asked to be \(view.state.rawValue)")
+        + ", \(view.state.words)")
     if !view.chain.isEmpty { Console.line("  Chain:") }
     for check in view.chain {
       let title = check.title.column(18)
       let outcome = check.behindFailure ? "not looked at since" : check.outcome
       let what = check.message.map { "  \($0)" } ?? ""
-      Console.line("    \(title) \(outcome), \(Console.age(check.at, now: now)), \(check.durationMilliseconds) ms\(what)")
+      Console.line(
+        "    \(title) \(outcome), \(Console.age(check.at, now: now)), \(check.durationMilliseconds) ms\(what)")
       if let next = check.next, !check.behindFailure { Console.line("      → \(next)") }
     }
     guard let operation = view.operation else { return }
-    Console.line("  Operation \(operation.kind): \(operation.state.rawValue), \(Console.age(operation.updatedAt, now: now))")
+    Console.line(
+      "  Operation \(operation.kind): \(operation.state.rawValue), \(Console.age(operation.updatedAt, now: now))")
     if let failure = operation.failure { Console.line("    \(failure.message) \(failure.next) [\(failure.code)]") }
   }
 }

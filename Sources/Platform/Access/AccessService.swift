@@ -90,6 +90,11 @@ public final class AccessService: Sendable {
   private static func owner(named name: Slug, at now: Timestamp, in tx: Transaction) throws -> Operator {
     if let person = try AccessRecords.find(named: name, in: tx) {
       if person.role == .owner, person.state != .suspended { return person }
+      if person.state == .suspended {
+        throw AWError(
+          .conflict, "The access of \(name.text.quoted) was ended for good.", next: "Choose another name for the owner."
+        )
+      }
     } else if try AccessRecords.operators(in: tx).allSatisfy({ $0.state != .active }) {
       return try makeOperator(name, .owner, at: now, in: tx)
     }

@@ -100,10 +100,10 @@ extension ErrorCode {
   public static let gatewayTimeout = ErrorCode("openclaw.timeout", http: 504)
   public static let modelNotConfigured = ErrorCode("model.not-configured", http: 409)
   public static let modelTurnFailed = ErrorCode("openclaw.model-turn-failed", http: 502)
-  public static let versionUnsupported = ErrorCode("openclaw.version-unsupported", http: 409)
 
   public static let all: [ErrorCode] = [
-    internalFailure, usage, notFound, dataInUse, dataUnwritable, portTaken, conflict, tooLarge, slugInvalid, slugTaken, confirmationMissing,
+    internalFailure, usage, notFound, dataInUse, dataUnwritable, portTaken, conflict, tooLarge, slugInvalid, slugTaken,
+    confirmationMissing,
     idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
     contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
@@ -111,7 +111,7 @@ extension ErrorCode {
     targetRefused, orgUnknown, instanceUnknown, operationUnknown, operationRunning, operationDeadline,
     runtimeUnavailable, runtimeProgramMissing, runtimeImageMissing, runtimePortTaken, runtimeDiskFull, runtimeFailed,
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
-    gatewayProtocol, gatewayTimeout, modelNotConfigured, modelTurnFailed, versionUnsupported,
+    gatewayProtocol, gatewayTimeout, modelNotConfigured, modelTurnFailed,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

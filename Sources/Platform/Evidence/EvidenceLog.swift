@@ -10,7 +10,7 @@ public struct EvidenceLog: Sendable {
 
   public static let migrations = [
     Migration(
-      "0001-evidence",
+      "evidence-0001-log",
       [
         """
         CREATE TABLE evidence_entry (

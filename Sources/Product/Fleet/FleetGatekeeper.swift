@@ -39,7 +39,8 @@ public struct FleetGatekeeper: GatewayDelegate {
       let row = try FleetRecords.enrolment(hash: hash, in: tx)
       try Self.check(row, now: now)
       guard let row, var host = try FleetRecords.host(row.host, in: tx) else { throw Self.unknownTicket }
-      host.state = .active
+      // One that enrols again stays drained if it was.
+      if host.state == .invited { host.state = .active }
       host.machine = request.machine
       host.program = request.program
       let bundle = try authority.signHost(host.id, request: request.signingRequest, at: now)

@@ -109,7 +109,8 @@ public struct FleetRoutes: Sendable {
   func invitationView(_ invitation: FleetService.Invitation) -> InvitationView {
     InvitationView(
       host: HostView(invitation.host, connected: false, instances: 0),
-      line: line.text(invitation.token).withText { $0 }, expiresAt: invitation.expiresAt)
+      line: line.text(invitation.token, replacing: invitation.replaces).withText { $0 }, expiresAt: invitation.expiresAt
+    )
   }
 
   private func drainHost(_ request: WebRequest) async throws -> WebResponse {
@@ -117,7 +118,8 @@ public struct FleetRoutes: Sendable {
     let draining = try request.decode(DrainRequest.self).draining
     _ = try await service.drainHost(slug, draining, as: try request.actor, dryRun: dryRun)
     if dryRun {
-      let step = draining ? "Place no new Instances on \(slug). What runs there goes on." : "Place Instances on it again."
+      let step =
+        draining ? "Place no new Instances on \(slug). What runs there goes on." : "Place Instances on it again."
       let kind: EvidenceKind = draining ? .hostDrained : .hostReopened
       return try .plan(Plan(act: kind.id, subject: "Host \(slug)", steps: [step]))
     }

@@ -20,9 +20,10 @@ enum FleetSchemas {
       "connected": JSONSchema.bool, "connectedAt": JSONSchema.time, "disconnectedAt": JSONSchema.time,
       "lastLoss": JSONSchema.text, "machine": JSONSchema.text, "program": JSONSchema.text,
       "runtimes": JSONSchema.array(
-        of: JSONSchema.object([
-          "kind": runtimeKind, "available": JSONSchema.bool, "detail": JSONSchema.text,
-        ])), "instances": JSONSchema.integer, "createdAt": JSONSchema.time,
+        of: JSONSchema.object(
+          [
+            "kind": runtimeKind, "available": JSONSchema.bool, "detail": JSONSchema.text, "openClaw": JSONSchema.text,
+          ], optional: ["openClaw"])), "instances": JSONSchema.integer, "createdAt": JSONSchema.time,
     ], optional: ["connectedAt", "disconnectedAt", "lastLoss", "machine", "program"])
 
   static let invitation = JSONSchema.object([

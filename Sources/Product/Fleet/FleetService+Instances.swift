@@ -57,7 +57,7 @@ extension FleetService {
       }
       if let old = try FleetRecords.instance(choice.slug, in: tx) {
         // What failed left nothing behind but its record, so its name is free again.
-        guard old.state == .failed else { throw Self.taken("Instance", choice.slug) }
+        guard old.state == .failed else { throw Self.taken("an Instance", choice.slug) }
         try FleetRecords.deleteInstance(old.id, in: tx)
       }
       let host = try Placement.choose(wanted, among: try candidates(in: tx))

@@ -6,6 +6,7 @@ import Foundation
 import Gateway
 import Link
 import Store
+import Vault
 import Work
 
 extension EvidenceKind {
@@ -34,17 +35,19 @@ public struct FleetService: Sendable {
   let store: Store
   let gateway: AWGateway
   let engine: WorkEngine
+  let vault: Vault
   let model: FixtureModel?
   /// Told after every act that changed something, for live pages.
   let changed: @Sendable (FleetChange) -> Void
 
   /// - Parameter model: the endpoint of synthetic Orgs; without one no Instance is created.
   public init(
-    acts: Acts, store: Store, gateway: AWGateway, engine: WorkEngine, model: FixtureModel?,
+    acts: Acts, store: Store, vault: Vault, gateway: AWGateway, engine: WorkEngine, model: FixtureModel?,
     changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
   ) {
     self.acts = acts
     self.store = store
+    self.vault = vault
     self.gateway = gateway
     self.engine = engine
     self.model = model
@@ -75,7 +78,7 @@ public struct FleetService: Sendable {
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       // The guardrail refuses every other sort before this runs; without it nothing may slip through either.
       guard let sort = Org.Sort(rawValue: asked) else { throw Guardrails.notSynthetic(asked) }
-      guard try FleetRecords.org(request.slug, in: tx) == nil else { throw Self.taken("Org", request.slug) }
+      guard try FleetRecords.org(request.slug, in: tx) == nil else { throw Self.taken("an Org", request.slug) }
       let org = Org(
         id: .make(at: context.at), slug: request.slug, name: name, sort: sort, createdAt: context.at)
       try FleetRecords.insert(org, in: tx)
@@ -102,11 +105,16 @@ public struct FleetService: Sendable {
   /// A Host to be, and the one-time token that makes a machine it.
   public struct Invitation: Sendable {
     public let host: Host
+    /// The Host was enrolled before: its machine has an identity to give up, or is another one.
+    public let replaces: Bool
     public let token: Secret
     public let expiresAt: Timestamp
   }
 
-  /// Invites a machine. Only the token's hash is kept.
+  /// Invites a machine, or lets a Host whose identity is lost or has expired enrol again: it keeps its name and its
+  /// Instances. Only the token's hash is kept.
+  ///
+  /// - Throws: `slugTaken` for a Host that has a link now.
   public func inviteHost(_ slug: Slug, as actor: Actor, dryRun: Bool = false) async throws -> Invitation {
     let token = Secret.randomHex(byteCount: 32)
     let hash = token.withBytes { SHA256.hex($0) }
@@ -114,14 +122,16 @@ public struct FleetService: Sendable {
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       let known = try FleetRecords.host(slug, in: tx)
       // A second invitation of a machine that never came replaces nothing and adds a token.
-      guard known == nil || known?.state == .invited else { throw Self.taken("Host", slug) }
+      if let known, gateway.isConnected(known.id) { throw Self.taken("a Host", slug) }
       let host = known ?? Host(id: .make(at: context.at), slug: slug, state: .invited, createdAt: context.at)
       let expiresAt = context.at.advanced(by: Self.enrolmentLifetime)
       try FleetRecords.save(host, in: tx)
       try FleetRecords.insertEnrolment(hash: hash, host: host.id, expiresAt: expiresAt, in: tx)
       context.subject = host.subject
       context.afterCommit { changed(.hosts) }
-      return Invitation(host: host, token: token, expiresAt: expiresAt)
+      context.record("again", .bool(known?.state != .invited && known != nil))
+      return Invitation(
+        host: host, replaces: known != nil && known?.state != .invited, token: token, expiresAt: expiresAt)
     }
   }
 
@@ -160,15 +170,15 @@ public struct FleetService: Sendable {
     _ slug: Slug, force: Bool, as actor: Actor, dryRun: Bool = false
   ) async throws -> HostRemoval {
     let act = Act(.hostRemove, kind: .hostRemoved, details: ["slug": .string(slug.text), "force": .bool(force)])
-    return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
+    let removal = try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       let host = try Self.host(slug, in: tx)
       let instances = try FleetRecords.instances(on: host.id, in: tx)
       // What failed left nothing on the Host but AW's own record.
       let present = instances.filter { $0.state != .failed }
       guard present.isEmpty || force else {
-        let names = present.prefix(3).map(\.slug.text).joined(separator: ", ")
+        let names = present.prefix(3).map(\.slug.text).joined(separator: ", ") + (present.count > 3 ? ", …" : "")
         throw AWError(
-          .hostInUse, "The Host '\(slug)' has \(present.count) Instances: \(names)\(present.count > 3 ? ", …" : "").",
+          .hostInUse, "Instances are still on the Host '\(slug)': \(names).",
           next: "Remove them first. If the machine is gone for good: 'aw host rm \(slug) --force'.")
       }
       for instance in instances {
@@ -185,6 +195,17 @@ public struct FleetService: Sendable {
       }
       return HostRemoval(host: host, abandoned: present.map(\.slug))
     }
+    if !dryRun { try await forgetOrphanedSecrets() }
+    return removal
+  }
+
+  /// Deletes the secrets of Instances that are not recorded any more: a reconciler, for the start and after a removal.
+  public func forgetOrphanedSecrets() async throws {
+    for reference in try await vault.references() {
+      guard let id = InstanceSecrets.instance(of: reference.text) else { continue }
+      guard try await store.read({ try FleetRecords.instance(id, in: $0) }) == nil else { continue }
+      try await vault.delete(reference)
+    }
   }
 
   private static func host(_ slug: Slug, in tx: Transaction) throws -> Host {
@@ -195,7 +216,7 @@ public struct FleetService: Sendable {
   }
 
   static func taken(_ what: String, _ slug: Slug) -> AWError {
-    AWError(.slugTaken, "There is already an \(what) named '\(slug)'.", next: "Choose another name.")
+    AWError(.slugTaken, "There is already \(what) named '\(slug)'.", next: "Choose another name.")
   }
 }
 

@@ -23,14 +23,18 @@ public struct InstanceSecrets: Sendable {
   public let gatewayToken: String
   public let deviceSeed: String
   public let deviceToken: String
-  public let modelKey: String
 
   public init(_ instance: InstanceID) {
     gatewayToken = "instance/\(instance)/gateway-token"
     deviceSeed = "instance/\(instance)/device-seed"
     deviceToken = "instance/\(instance)/device-token"
-    modelKey = "instance/\(instance)/model-key"
   }
 
-  var all: [String] { [gatewayToken, deviceSeed, deviceToken, modelKey] }
+  /// The Instance whose secret a reference names; nil for another's.
+  static func instance(of reference: String) -> InstanceID? {
+    let parts = reference.split(separator: "/").map(String.init)
+    return parts.count == 3 && parts[0] == "instance" ? InstanceID(parts[1]) : nil
+  }
+
+  var all: [String] { [gatewayToken, deviceSeed, deviceToken] }
 }

@@ -129,7 +129,8 @@ struct Dialer: Sendable {
       AWError(
         .linkRefused, "The AW Gateway at \(address) closed the connection during the handshake.",
         next:
-          "See the control plane's log. A Host that was removed, or whose certificate expired, must be enrolled again.",
+          "Check that this is the AW Gateway's port, not the console's. See the control plane's log. A Host that was "
+          + "removed, or whose certificate expired, must be enrolled again: 'aw host enroll'.",
         cause: error)
     }
   }

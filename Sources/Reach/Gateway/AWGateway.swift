@@ -17,6 +17,8 @@ public final class AWGateway: Service {
     /// 0 takes a free port.
     public var port: Int
     public var identity: TLSIdentity
+    /// Gives the next identity when the present one has come to half of its life; nil keeps it to its end.
+    public var nextIdentity: (@Sendable () throws -> TLSIdentity)?
     public var authorities: [Certificate]
     public var liveness: Liveness.Policy
     /// How long Connectors spread their return over, when this AW Gateway leaves.
@@ -24,12 +26,14 @@ public final class AWGateway: Service {
 
     public init(
       address: String, port: Int, identity: TLSIdentity, authorities: [Certificate],
-      liveness: Liveness.Policy = .init(), reconnectSpread: Duration = .seconds(2)
+      nextIdentity: (@Sendable () throws -> TLSIdentity)? = nil, liveness: Liveness.Policy = .init(),
+      reconnectSpread: Duration = .seconds(2)
     ) {
       self.address = address
       self.port = port
       self.identity = identity
       self.authorities = authorities
+      self.nextIdentity = nextIdentity
       self.liveness = liveness
       self.reconnectSpread = reconnectSpread
     }
@@ -41,11 +45,24 @@ public final class AWGateway: Service {
     var draining = false
   }
 
+  /// What new connections are shown.
+  struct Presented: Sendable {
+    let identity: TLSIdentity
+    let tls: GatewayTLS
+
+    init(_ identity: TLSIdentity, _ configuration: Configuration, _ clock: WallClock) throws {
+      self.identity = identity
+      tls = try LinkTLS.gateway(
+        identity: identity, authorities: configuration.authorities, now: { clock.now })
+    }
+  }
+
   let configuration: Configuration
   let delegate: any GatewayDelegate
   let clock: WallClock
   let logger: Logger
   let shared = NIOLockedValueBox(Shared())
+  let presented: NIOLockedValueBox<Presented>
   private let server: any Channel
   private let arrivals: AsyncStream<Arrival>
 
@@ -58,8 +75,7 @@ public final class AWGateway: Service {
   public static func listen(
     _ configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger
   ) async throws -> AWGateway {
-    let tls = try LinkTLS.gateway(
-      identity: configuration.identity, authorities: configuration.authorities, now: { clock.now })
+    let presented = NIOLockedValueBox(try Presented(configuration.identity, configuration, clock))
     let (arrivals, continuation) = AsyncStream<Arrival>.makeStream()
     let liveness = configuration.liveness
     let server: any Channel
@@ -71,29 +87,31 @@ public final class AWGateway: Service {
           channel.setLinkSocketOptions().flatMap {
             channel.eventLoop.makeCompletedFuture {
               try LinkAcceptor.configure(
-                channel, tls: tls, liveness: liveness, logger: logger, arrived: { continuation.yield($0) })
+                channel, tls: presented.withLockedValue { $0.tls }, liveness: liveness, logger: logger,
+                arrived: { continuation.yield($0) })
             }
           }
         }
         .bind(host: configuration.address, port: configuration.port).get()
     } catch {
       throw AWError(
-        .conflict, "The AW Gateway cannot listen on \(configuration.address):\(configuration.port).",
-        next: "Free the port, or choose another with --gateway-port.", cause: error)
+        .portTaken, "The AW Gateway cannot listen on \(configuration.address):\(configuration.port).",
+        next: "Free the port, or choose another with --gateway-listen.", cause: error)
     }
     return AWGateway(
-      configuration: configuration, delegate: delegate, clock: clock, logger: logger, server: server,
-      arrivals: arrivals)
+      configuration: configuration, delegate: delegate, clock: clock, logger: logger, presented: presented,
+      server: server, arrivals: arrivals)
   }
 
   private init(
-    configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger, server: any Channel,
-    arrivals: AsyncStream<Arrival>
+    configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger,
+    presented: NIOLockedValueBox<Presented>, server: any Channel, arrivals: AsyncStream<Arrival>
   ) {
     self.configuration = configuration
     self.delegate = delegate
     self.clock = clock
     self.logger = logger
+    self.presented = presented
     self.server = server
     self.arrivals = arrivals
   }
@@ -126,7 +144,7 @@ public final class AWGateway: Service {
       shared.table.connections(of: host).compactMap { shared.sessions[$0] }
     }
     for session in sessions {
-      session.note(LinkLoss(.superseded, reason))
+      session.note(LinkLoss(.revoked, reason))
       session.channel.close(promise: nil)
     }
   }
@@ -134,6 +152,7 @@ public final class AWGateway: Service {
   public func run() async throws {
     await withGracefulShutdownHandler {
       await withDiscardingTaskGroup { group in
+        group.addTask { await cancelWhenGracefulShutdown { await self.renewInTime() } }
         for await arrival in arrivals.cancelOnGracefulShutdown() {
           group.addTask { await self.serve(arrival) }
         }
@@ -142,6 +161,27 @@ public final class AWGateway: Service {
       }
     } onGracefulShutdown: {
       self.shared.withLockedValue { $0.draining = true }
+    }
+  }
+
+  /// Shows new connections a new certificate before the old one has come near its end. Links that are up stay up.
+  private func renewInTime() async {
+    guard let next = configuration.nextIdentity else { return }
+    while !Task.isCancelled {
+      let left = presented.withLockedValue { $0.identity.notAfter }.since(clock.now)
+      let wait = max(.seconds(60), min(left - Authority.gatewayLifetime / 2, .seconds(24 * 3_600)))
+      // Cancellation is how a shutdown interrupts the wait; the loop's condition sees it.
+      try? await Task.sleep(for: wait)
+      guard presented.withLockedValue({ $0.identity.notAfter }).since(clock.now) <= Authority.gatewayLifetime / 2 else {
+        continue
+      }
+      do {
+        let fresh = try Presented(try next(), configuration, clock)
+        presented.withLockedValue { $0 = fresh }
+        logger.info("the AW Gateway's certificate was renewed", metadata: ["notAfter": "\(fresh.identity.notAfter)"])
+      } catch {
+        logger.error("the AW Gateway's certificate was not renewed", metadata: ["error": "\(error)"])
+      }
     }
   }
 

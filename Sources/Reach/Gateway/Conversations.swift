@@ -112,7 +112,7 @@ struct LinkConversation: Sendable {
       let registered = Registered(
         connection: session.connection,
         reconnectSpreadMilliseconds: gateway.configuration.reconnectSpread.milliseconds,
-        certificateNotAfter: gateway.configuration.identity.notAfter)
+        certificateNotAfter: gateway.presented.withLockedValue { $0.identity.notAfter })
       try await outbound.write(try LinkCodec.encode(ControlMessage.registered(registered)))
       logger.info("a Host is connected", metadata: ["epoch": "\(hello.epoch)", "slot": "\(hello.slot)"])
       return true

@@ -35,6 +35,8 @@ public struct LinkLoss: Sendable, Equatable {
     /// This AW Gateway is shutting down.
     case gracefulDrain = "graceful_drain"
     case superseded
+    /// The Host may have no link any more.
+    case revoked
     case protocolError = "protocol_error"
   }
 

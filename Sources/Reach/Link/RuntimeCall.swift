@@ -103,12 +103,15 @@ public struct RunState: Codable, Sendable, Equatable {
 public struct RuntimeAvailability: Codable, Sendable, Equatable {
   public var kind: RuntimeKind
   public var available: Bool
-  /// The version found, or what is missing and what to do, safe for people.
+  /// What was found, or what is missing and what to do, safe for people.
   public var detail: String
+  /// The release of OpenClaw that it runs, where the runtime itself decides that: `2026.6.9`.
+  public var openClaw: String?
 
-  public init(kind: RuntimeKind, available: Bool, detail: String) {
+  public init(kind: RuntimeKind, available: Bool, detail: String, openClaw: String? = nil) {
     self.kind = kind
     self.available = available
     self.detail = detail
+    self.openClaw = openClaw
   }
 }

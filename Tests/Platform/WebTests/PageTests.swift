@@ -20,7 +20,10 @@ struct PageTests {
   @Test("every template of this room compiles and renders inside the layout")
   func compiles() throws {
     let library = try Self.library([:])
-    #expect(library.names == ["account-password", "error", "first-password", "link", "sign-in"])
+    #expect(
+      library.names == [
+        "access", "account-password", "error", "evidence", "evidence-entry", "first-password", "link", "sign-in",
+      ])
     for name in library.names {
       let html = try library.render(Page("Title of it", template: name), for: nil, path: "/", at: Self.at)
       #expect(html.contains("<title>Title of it · AW</title>"))

@@ -79,7 +79,8 @@ extension AccessRoutes {
             "live": .bool(!token.isRevoked),
           ]
         }),
-      "hasTokens": .bool(!tokens.isEmpty), "once": once ?? .null, "mayInvite": .bool(isOwner), "days": .integer(Int64(Self.tokenDays)),
+      "hasTokens": .bool(!tokens.isEmpty), "once": once ?? .null, "mayInvite": .bool(isOwner),
+      "days": .integer(Int64(Self.tokenDays)),
     ]
     var response = WebResponse.page(Page("Access", template: "access", values: values))
     response.holdsSecret = once != nil

@@ -37,8 +37,26 @@ function isBusy(part) {
   return part.contains(at) && at.matches("input, select, textarea");
 }
 
+// What somebody typed or ticked, to be put back after an exchange.
+function entered(part) {
+  return [...part.querySelectorAll("input[name], select[name], textarea[name]")]
+    .filter((field) => field.type !== "hidden" && (field.value !== field.defaultValue || field.checked !== field.defaultChecked))
+    .map((field) => ({ form: field.form?.getAttribute("action"), name: field.name, value: field.value, checked: field.checked }));
+}
+
+function enterAgain(part, fields) {
+  for (const { form, name, value, checked } of fields) {
+    const field = [...part.querySelectorAll(`[name="${CSS.escape(name)}"]`)]
+      .find((candidate) => candidate.form?.getAttribute("action") === form);
+    if (!field) continue;
+    if (field.type === "checkbox" || field.type === "radio") field.checked = checked;
+    else field.value = value;
+  }
+}
+
 function exchange(part, fresh) {
   if (part.innerHTML === fresh.innerHTML) return;
+  const fields = entered(part);
   const focus = part.contains(document.activeElement) ? document.activeElement.id : "";
   const scroll = [window.scrollX, window.scrollY];
   const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);
@@ -46,6 +64,8 @@ function exchange(part, fresh) {
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
   window.scrollTo(...scroll);
+  enterAgain(part, fields);
+  confirmAll();
   filterAll();
   tick();
 }
@@ -59,6 +79,11 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
     if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
+      location.reload();
+      return;
+    }
+    // What the page was about is gone: the page that says so takes its place.
+    if (answer.status === 404) {
       location.reload();
       return;
     }
@@ -119,7 +144,10 @@ function confirmName(input) {
   const button = input.form?.querySelector("button[type=submit]");
   if (button) button.disabled = input.value.trim() !== input.dataset.confirm;
 }
-for (const input of document.querySelectorAll("input[data-confirm]")) confirmName(input);
+function confirmAll() {
+  for (const input of document.querySelectorAll("input[data-confirm]")) confirmName(input);
+}
+confirmAll();
 
 document.addEventListener("input", (event) => {
   if (event.target.matches("input[data-filter]")) filter(event.target);

@@ -143,9 +143,9 @@ public struct WebRequest: Sendable {
   public func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
     guard let text = query(name) else { return nil }
     guard let value = Int(text), range.contains(value) else {
-      throw WebErrors.usage(
-        "The value \(text.quoted) of \(name.quoted) is no whole number from \(range.lowerBound) to \(range.upperBound)."
-      )
+      throw AWError(
+        .usage, "The value \(text.quoted) of \(name.quoted) cannot be used.",
+        next: "Give a whole number from \(range.lowerBound) to \(range.upperBound).")
     }
     return value
   }

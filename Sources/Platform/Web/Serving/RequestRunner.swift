@@ -36,7 +36,8 @@ struct RequestRunner: Sendable {
   private func respond(
     _ route: Route, _ request: Request, _ context: WebContext, _ proof: Authenticator.Proof?
   ) async throws -> Response {
-    try await check(route, proof?.caller)
+    let query = FormFields(parsing: Array((request.uri.query ?? "").utf8)).all
+    try await check(route, proof?.caller, isRehearsal: query["dryRun"] != nil)
     let address = authenticator.address(of: request, peer: context.peer)
     if route.effect.isWriter, proof == nil || proof?.session != nil { try authenticator.checkOrigin(request) }
     let body = try await collect(request, max: route.bodyBytesMax)
@@ -46,7 +47,7 @@ struct RequestRunner: Sendable {
     }
     let webRequest = WebRequest(
       method: route.method, path: request.uri.path,
-      query: FormFields(parsing: Array((request.uri.query ?? "").utf8)).all,
+      query: query,
       parameters: parameters(route, context), headers: request.headers, caller: proof?.caller, body: body,
       address: address, requestID: context.requestID, logger: context.logger)
     let response = try await answer(route, webRequest)
@@ -69,7 +70,7 @@ struct RequestRunner: Sendable {
     }
   }
 
-  private func check(_ route: Route, _ caller: Caller?) async throws {
+  private func check(_ route: Route, _ caller: Caller?, isRehearsal: Bool) async throws {
     switch route.allowed {
     case .anyone: return
     case .signedIn:
@@ -81,7 +82,7 @@ struct RequestRunner: Sendable {
         // A writer is checked again inside the transaction of its act.
         try await store.read { tx in try acts.authorise(permission, as: caller.actor, in: tx) }
       } catch let refusal as AWError where refusal.code == .forbidden {
-        if case .writes(let kind) = route.effect {
+        if case .writes(let kind) = route.effect, !isRehearsal {
           // The refusal of an act is evidence, so it is refused where that is recorded.
           try await acts.perform(Act(permission, kind: kind), as: caller.actor) { _, _ in throw refusal }
         }

@@ -1,7 +1,7 @@
 import Basics
 
 /// The chain from the control plane to a model's answer, link by link. Each link stands on the one before.
-public enum ChainLink: String, Codable, Sendable, CaseIterable {
+public enum ChainLink: String, Codable, CodingKeyRepresentable, Sendable, CaseIterable {
   /// The Host's tunnel to this control plane.
   case host
   /// The process or container on the Host.
@@ -32,8 +32,8 @@ public enum ChainLink: String, Codable, Sendable, CaseIterable {
 }
 
 /// What one check of one link found.
-public struct CheckResult: Codable, Sendable, Equatable {
-  public enum Outcome: Codable, Sendable, Equatable {
+public struct CheckResult: Sendable, Equatable {
+  public enum Outcome: Sendable, Equatable {
     case passed
     /// Works, but not as it should: shown, and it makes the Instance degraded.
     case degraded(CheckFailure)
@@ -56,6 +56,50 @@ public struct CheckResult: Codable, Sendable, Equatable {
     self.at = at
     self.durationMilliseconds = durationMilliseconds
     self.evidence = evidence
+  }
+}
+
+/// As it stands in the evidence and in the database: one flat object, for programs that know nothing of Swift.
+extension CheckResult: Codable {
+  private enum Keys: String, CodingKey {
+    case link, outcome, failure, at, durationMilliseconds, evidence
+  }
+
+  private enum Word: String, Codable {
+    case passed, degraded, failed, skipped
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let members = try decoder.container(keyedBy: Keys.self)
+    let outcome: Outcome =
+      switch try members.decode(Word.self, forKey: .outcome) {
+      case .passed: .passed
+      case .skipped: .skipped
+      case .degraded: .degraded(try members.decode(CheckFailure.self, forKey: .failure))
+      case .failed: .failed(try members.decode(CheckFailure.self, forKey: .failure))
+      }
+    self.init(
+      link: try members.decode(ChainLink.self, forKey: .link), outcome: outcome,
+      at: try members.decode(Timestamp.self, forKey: .at),
+      durationMilliseconds: try members.decode(Int64.self, forKey: .durationMilliseconds),
+      evidence: try members.decode(JSONValue.self, forKey: .evidence))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var members = encoder.container(keyedBy: Keys.self)
+    let (word, failure): (Word, CheckFailure?) =
+      switch outcome {
+      case .passed: (.passed, nil)
+      case .skipped: (.skipped, nil)
+      case .degraded(let failure): (.degraded, failure)
+      case .failed(let failure): (.failed, failure)
+      }
+    try members.encode(link, forKey: .link)
+    try members.encode(word, forKey: .outcome)
+    try members.encodeIfPresent(failure, forKey: .failure)
+    try members.encode(at, forKey: .at)
+    try members.encode(durationMilliseconds, forKey: .durationMilliseconds)
+    try members.encode(evidence, forKey: .evidence)
   }
 }
 

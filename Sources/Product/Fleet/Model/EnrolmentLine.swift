@@ -15,9 +15,11 @@ public struct EnrolmentLine: Sendable {
 
   /// To be pasted into a shell. The ticket comes by standard input and `echo` is the shell's own, so that it stands in
   /// the arguments of no process.
-  public func text(_ token: Secret) -> Secret {
+  ///
+  /// - Parameter replacing: the machine may have an identity already, which it is to give up.
+  public func text(_ token: Secret, replacing: Bool = false) -> Secret {
     EnrolmentTicket(fingerprint: fingerprint, token: token).text.withText {
-      Secret("echo \($0) | aw connect --enrol \(gateway)")
+      Secret("echo \($0) | aw connect --enrol \(gateway)\(replacing ? " --replace" : "")")
     }
   }
 }

@@ -78,6 +78,17 @@ public struct Instance: Codable, Sendable, Equatable {
     case removing
     /// Provisioning failed and was undone; nothing of it is left on a Host.
     case failed
+
+    /// What a person reads: what AW was asked for.
+    public var words: String {
+      switch self {
+      case .provisioning: "being provisioned"
+      case .active: "meant to run"
+      case .stopped: "meant to be stopped"
+      case .removing: "being removed"
+      case .failed: "never made"
+      }
+    }
   }
 
   public let id: InstanceID

@@ -61,7 +61,8 @@ extension FleetRoutes {
 
   private static func linkWords(_ host: HostView) -> String {
     if host.state == .invited { return "invited" }
-    return host.connected ? "linked" : "no link"
+    if host.connected { return "linked" }
+    return host.disconnectedAt == nil ? "never linked" : "no link"
   }
 
   private static func look(_ host: HostView) -> String {

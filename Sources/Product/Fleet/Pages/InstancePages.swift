@@ -51,6 +51,7 @@ extension FleetRoutes {
     values["facts"] = .array(Self.facts(view))
     values["chain"] = .array(Self.chain(view))
     values["operation"] = view.operation.map(Self.operation) ?? .null
+    values["operationRuns"] = .bool(view.operation?.isFinished == false)
     values["id"] = .string(view.id.text)
     values["mayAct"] = .bool(request.caller?.role == .owner)
     values["isRunning"] = .bool(view.state == .active)
@@ -68,7 +69,7 @@ extension FleetRoutes {
     let all: [(String, String?)] = [
       ("Org", view.org.text), ("Runtime", view.runtime.rawValue), ("Image", view.image),
       ("OpenClaw", view.version), ("Port on the Host", view.port.map { "127.0.0.1:\($0)" }),
-      ("Data", view.dataDirectory), ("Asked to be", view.state.rawValue), ("Id", view.id.text),
+      ("Data", view.dataDirectory), ("Asked for", view.state.words), ("Id", view.id.text),
     ]
     return all.compactMap { name, value in value.map { ["name": .string(name), "value": .string($0)] } }
   }
@@ -101,11 +102,12 @@ extension FleetRoutes {
   }
 
   private static func operation(_ operation: OperationView) -> JSONValue {
-    let failure: JSONValue = operation.failure.map { failure in
-      [
-        "message": .string(failure.message), "next": .string(failure.next), "code": .string(failure.code),
-      ]
-    } ?? .null
+    let failure: JSONValue =
+      operation.failure.map { failure in
+        [
+          "message": .string(failure.message), "next": .string(failure.next), "code": .string(failure.code),
+        ]
+      } ?? .null
     return [
       "id": .string(operation.id.text), "kind": .string(operation.kind), "state": .string(operation.state.rawValue),
       "at": .string(operation.updatedAt.description), "actor": .string(operation.actor), "failure": failure,

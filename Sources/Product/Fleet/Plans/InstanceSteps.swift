@@ -127,7 +127,7 @@ public struct InstanceSteps: Sendable {
     let spec = InstanceSpec(
       instance: instance.id, slug: instance.slug, org: org, runtime: instance.runtime,
       port: instance.requestedPort, image: instance.image,
-      configuration: InstanceConfiguration.make(settings, for: nil).canonical)
+      configuration: InstanceConfiguration.make(settings, for: try await version(for: instance)).canonical)
     let environment = InstanceEnvironment([
       InstanceConfiguration.tokenVariable: token, FixtureModel.keyVariable: model.key,
     ])
@@ -137,6 +137,17 @@ public struct InstanceSteps: Sendable {
       $0.dataDirectory = state.dataDirectory
     }
     return try JSONValue(encoding: state)
+  }
+
+  /// The release that will read the configuration, as far as it is known before it runs: what the Host's own program
+  /// says, or what the tag of an image says.
+  private func version(for instance: Instance) async throws -> GatewayVersion? {
+    switch instance.runtime {
+    case .docker: return instance.image?.split(separator: ":").last.flatMap { GatewayVersion(String($0)) }
+    case .process:
+      let host = try await store.read { try FleetRecords.host(instance.host, in: $0) }
+      return host?.runtimes.first { $0.kind == .process }?.openClaw.flatMap { GatewayVersion($0) }
+    }
   }
 
   private func purge(_ operation: WorkOperation) async throws {

@@ -123,7 +123,7 @@ struct InstanceShelf: Sendable {
     if let holder = entries.first(where: { $0.directory == directory }) {
       throw AWError(
         .conflict, "The directory \(directory.path) holds data of another Instance, \(holder.record.spec.instance).",
-        next: "Purge that Instance's data, or choose another name.")
+        next: "Move that directory away, or delete it, on the Host; or choose another name.")
     }
     // A record that cannot be read is not in the list: reading it again says what is wrong with it.
     _ = try directory.load()

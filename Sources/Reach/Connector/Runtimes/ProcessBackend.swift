@@ -40,7 +40,9 @@ struct ProcessBackend: RuntimeBackend {
           kind: kind, available: false, detail: "\(found) --version ends with exit code \(answer.code).")
       }
       let version = answer.output.split(separator: "\n").first.map { String($0.prefix(120)) } ?? "no version told"
-      return RuntimeAvailability(kind: kind, available: true, detail: "\(version) (\(found))")
+      return RuntimeAvailability(
+        kind: kind, available: true, detail: "\(version) (\(found))",
+        openClaw: version.split(separator: " ").first { $0.first?.isNumber == true }.map(String.init))
     } catch {
       let reason = AWError.wrapping(error, doing: "Asking OpenClaw for its version")
       return RuntimeAvailability(kind: kind, available: false, detail: "\(reason.message) \(reason.next)")

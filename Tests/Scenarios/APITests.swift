@@ -1,0 +1,142 @@
+import Basics
+import Client
+import Deployment
+import Evidence
+import Fleet
+import Foundation
+import Store
+import Testing
+
+/// The OpenAPI document against the running server.
+@Suite("The API is what it says it is", .serialized, .timeLimit(.minutes(3)))
+struct APITests {
+  @Test("every reader answers by its schema; every writer rehearses, answers with a plan, and changes nothing")
+  func contract() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      let operation = try await scene.provision()
+      let document = try await scene.client.send(.get, "/openapi.json")
+      let schema = SchemaCheck(document)
+      let parts = [
+        "org": "acme", "host": "host-1", "instance": "acme-main", "operation": operation.id.text, "index": "0",
+      ]
+      var readers = 0
+      for (path, methods) in try #require(document["paths"]?.objectValue) {
+        let filled = parts.reduce(path) { $0.replacing("{\($1.key)}", with: $1.value) }
+        guard let reader = methods["get"], !filled.contains("{") else { continue }
+        // Tokens belong to operators; the socket's caller is none.
+        if path == "/api/v1/tokens" { continue }
+        let answer = try await scene.client.send(.get, String(filled.dropFirst("/api/v1".count)))
+        let problems = schema.problems(answer, reader["responses"]?["200"]?["content"]?["application/json"]?["schema"])
+        #expect(problems == [], "\(path)")
+        readers += 1
+      }
+      #expect(readers >= 12)
+      try await rehearse(scene, document, schema)
+    }
+  }
+
+  /// What each writer is asked for; a new one without a line here fails the test.
+  private static let rehearsals: [String: (path: String, body: JSONValue?)] = [
+    "POST /api/v1/orgs": ("/orgs", ["slug": "later"]),
+    "POST /api/v1/hosts": ("/hosts", ["slug": "later"]),
+    "POST /api/v1/hosts/{host}/drain": ("/hosts/host-1/drain", ["draining": true]),
+    "DELETE /api/v1/hosts/{host}": ("/hosts/host-1?force=1", nil),
+    "POST /api/v1/instances": ("/instances", ["org": "acme", "slug": "later", "runtime": "process"]),
+    "DELETE /api/v1/instances/{instance}": ("/instances/acme-main?purge=1", nil),
+    "POST /api/v1/instances/{instance}/start": ("/instances/acme-main/start", nil),
+    "POST /api/v1/instances/{instance}/stop": ("/instances/acme-main/stop", nil),
+    "POST /api/v1/instances/{instance}/restart": ("/instances/acme-main/restart", nil),
+    "POST /api/v1/operators": ("/operators", ["name": "later", "role": "viewer"]),
+    "POST /api/v1/operators/{name}/sign-in-link": ("/operators/anna/sign-in-link", nil),
+  ]
+  /// Writers that only an operator can ask for, whom the socket's caller is not.
+  private static let personal: Set<String> = [
+    "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/operators/{name}/suspend",
+  ]
+
+  private func rehearse(_ scene: Scene, _ document: JSONValue, _ schema: SchemaCheck) async throws {
+    // Nothing but the rehearsals may write meanwhile, so the watch's entries are told apart by their kind.
+    let before = try await kinds(scene)
+    for (path, methods) in try #require(document["paths"]?.objectValue) {
+      for (method, writer) in methods.objectValue ?? [:] where method != "get" {
+        let name = "\(method.uppercased()) \(path)"
+        if Self.personal.contains(name) { continue }
+        let rehearsal = try #require(Self.rehearsals[name], "\(name) has no rehearsal in this test")
+        let verb = try #require(APIClient.Method(rawValue: method.uppercased()))
+        let (place, query) = Self.split(rehearsal.path)
+        let answer = try await scene.client.send(
+          verb, place, query: query + [("dryRun", "true")], body: rehearsal.body)
+        let wanted = writer["responses"]?["200"]?["content"]?["application/json"]?["schema"]
+        #expect(schema.problems(answer, wanted) == [], "\(name)")
+        #expect(answer["dryRun"] == true && answer["steps"]?.arrayValue?.isEmpty == false, "\(name)")
+      }
+    }
+    #expect(try await kinds(scene) == before)
+    #expect(try await scene.instance().state == .active)
+  }
+
+  private static func split(_ path: String) -> (String, [(String, String?)]) {
+    let parts = path.split(separator: "?").map(String.init)
+    let query = parts.dropFirst().flatMap { $0.split(separator: "&") }.map { pair in
+      let sides = pair.split(separator: "=").map(String.init)
+      return (sides[0], Optional(sides[1]))
+    }
+    return (parts[0], query)
+  }
+
+  private func kinds(_ scene: Scene) async throws -> [String] {
+    let kinds = try await scene.control.store.read { tx in
+      try EvidenceLog().list(before: nil, limit: 500, in: tx).map(\.entry.kind.id)
+    }
+    return kinds.filter { $0 != "instance.checked" && $0 != "instance.status-changed" }
+  }
+}
+
+/// The part of JSON Schema that the document uses.
+struct SchemaCheck: Sendable {
+  private let document: JSONValue
+
+  init(_ document: JSONValue) { self.document = document }
+
+  /// What of `value` does not fit, by its path.
+  func problems(_ value: JSONValue, _ schema: JSONValue?, at path: String = "$") -> [String] {
+    guard let schema else { return ["\(path) has no schema"] }
+    if let reference = schema["$ref"]?.stringValue {
+      let target = reference.split(separator: "/").dropFirst().reduce(Optional(document)) { $0?[String($1)] }
+      return problems(value, target, at: path)
+    }
+    if let choices = schema["anyOf"]?.arrayValue {
+      return choices.contains { problems(value, $0, at: path).isEmpty } ? [] : ["\(path) fits no choice"]
+    }
+    if let words = schema["enum"]?.arrayValue, !words.contains(value) { return ["\(path) is \(value.canonical)"] }
+    return typed(value, schema, at: path)
+  }
+
+  private func typed(_ value: JSONValue, _ schema: JSONValue, at path: String) -> [String] {
+    switch (schema["type"]?.stringValue, value) {
+    case (nil, _), ("null", .null), ("boolean", .bool), ("integer", .integer), ("number", .integer),
+      ("number", .number):
+      return []
+    case ("string", .string(let text)):
+      if schema["format"] == "date-time", Timestamp(text) == nil { return ["\(path) is no time: \(text)"] }
+      return []
+    case ("array", .array(let elements)):
+      return elements.enumerated().flatMap { problems($1, schema["items"], at: "\(path)[\($0)]") }
+    case ("object", .object(let members)):
+      let known = schema["properties"]?.objectValue
+      let missing = (schema["required"]?.arrayValue ?? []).compactMap(\.stringValue).filter { members[$0] == nil }
+      let other = schema["additionalProperties"]
+      return missing.map { "\(path).\($0) is missing" }
+        + members.flatMap { name, member -> [String] in
+          guard let inner = known?[name] ?? other else {
+            // An object without described members may hold anything.
+            return known == nil ? [] : ["\(path).\(name) is not described"]
+          }
+          return problems(member, inner, at: "\(path).\(name)")
+        }
+    case (let type?, _):
+      return ["\(path) is no \(type)"]
+    }
+  }
+}

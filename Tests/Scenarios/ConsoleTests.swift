@@ -1,0 +1,205 @@
+import Basics
+import Foundation
+import Testing
+
+/// The console in a real browser, as an operator uses it.
+@Suite("The console, in Chromium", .serialized, .timeLimit(.minutes(5)))
+struct ConsoleTests {
+  static let password = "four words that differ"
+
+  @Test("an operator signs in, reads the fleet, follows an Instance live, adds a Host and reads the evidence")
+  func tour() async throws {
+    let folder = Programs.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let data = folder + "/d"
+    try await LongRunning.with(try Programs.aw(), UpTests.arguments(data)) { up in
+      let ready = try await up.document()
+      let (url, link) = (try #require(ready["url"]?.stringValue), try #require(ready["signIn"]?.stringValue))
+      try await Browser.with { browser in
+        try await signIn(browser, link)
+        try await fleet(browser, url)
+        try await looks(browser, url)
+        try await keyboard(browser, url)
+        try await instance(browser, url, data)
+        try await newInstance(browser, url)
+        try await hosts(browser, url)
+        try await evidence(browser, url)
+        try await access(browser, url)
+        // The form with a taken name and the page of a removed Instance are refused on purpose.
+        let complaints = try await browser.complaints()
+        #expect(complaints.filter { !$0.contains(/status of 4(04|09)/) } == [])
+      }
+      try await up.end(SIGTERM)
+    }
+  }
+
+  private func signIn(_ browser: Browser, _ link: String) async throws {
+    try await browser.open(link)
+    // The secret of the link is in the form and out of the address before anything is sent.
+    #expect(try await browser.run("return location.hash").stringValue == "")
+    try await browser.click("main button[type=submit]")
+    try await browser.until("You have no password yet")
+    try await browser.type(Self.password, into: "input[name=password]")
+    try await browser.type(Self.password, into: "input[name=repeat]")
+    try await browser.click("main button[type=submit]")
+    try await browser.until("Instance")
+    #expect(try await browser.path == "/")
+    // A link that was used says so, and signs nobody in.
+    try await browser.open(link)
+    try await browser.run("location.reload()")
+  }
+
+  private func fleet(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/")
+    let row = try await browser.text("#instances tbody tr")
+    for word in ["current", "acme-main", "acme", "this-machine", "Every link of the chain passed."] {
+      #expect(row.contains(word), "\(row)")
+    }
+    #expect(row.contains(/[0-9]+ s ago/), "every value has an age: \(row)")
+    #expect(try await browser.text("#counts").contains("1 of 1 Hosts linked"))
+    try await browser.type("nothing like it", into: "#filter")
+    #expect(try await browser.text("#instances tbody") == "")
+    try await browser.run("document.querySelector('#filter').value = ''")
+  }
+
+  /// Nothing sticks out at any width, and each look is another picture: what the browser paints follows the page.
+  private func looks(_ browser: Browser, _ url: String) async throws {
+    var pictures: Set<Data> = []
+    let pages = [
+      "/", "/instances/acme-main", "/hosts", "/hosts/this-machine", "/evidence", "/access", "/instances/new",
+    ]
+    for page in pages {
+      for (width, height) in [(1_280, 800), (390, 844)] {
+        for dark in [false, true] {
+          try await browser.look(width: width, height: height, dark: dark)
+          try await browser.open(url + page)
+          let overflow = try await browser.run(
+            "const root = document.documentElement; return root.scrollWidth - root.clientWidth"
+          ).intValue
+          #expect(overflow == 0, "\(page) at \(width)")
+          let dim = try await browser.run(Self.faintest).doubleValue ?? 0
+          #expect(dim >= 4.5, "\(page) at \(width), dark: \(dark): the faintest text has a contrast of \(dim)")
+          let picture = try await browser.screenshot()
+          #expect(picture.count > 5_000)
+          pictures.insert(picture)
+        }
+      }
+    }
+    #expect(pictures.count == pages.count * 4)
+    try await browser.look(width: 1_280, height: 800, dark: false)
+  }
+
+  /// The lowest contrast of any text on the page against what lies behind it (WCAG 2.2, relative luminance).
+  private static let faintest = """
+    const channel = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+    const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+    const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+    const behind = (element) => {
+      for (let at = element; at; at = at.parentElement) {
+        const colour = parse(getComputedStyle(at).backgroundColor);
+        if (colour.length === 3 || colour[3] > 0) return colour;
+      }
+      return [255, 255, 255];
+    };
+    let least = 21;
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const element = walker.currentNode.parentElement;
+      if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest(":disabled")) continue;
+      const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
+      least = Math.min(least, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+    }
+    return least;
+    """
+
+  private func keyboard(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/")
+    try await browser.press("\u{E004}")
+    #expect(try await browser.run("return document.activeElement.className").stringValue == "skip")
+    try await browser.press("g", "h")
+    try await browser.until("Add a Host")
+    try await browser.press("g", "f")
+    try await browser.until("acme-main")
+    try await browser.press("/")
+    #expect(try await browser.run("return document.activeElement.id").stringValue == "filter")
+  }
+
+  /// The page moves by itself when somebody else does something.
+  private func instance(_ browser: Browser, _ url: String, _ data: String) async throws {
+    try await browser.open(url + "/instances/acme-main")
+    for word in [
+      "Host link", "Runtime", "Liveness probe", "Readiness probe", "Gateway WebSocket", "Health report", "Model turn",
+      "this-machine", "instance.provision",
+    ] {
+      let text = try await browser.text()
+      #expect(text.contains(word), "\(word)")
+    }
+    let mark = "document.body.dataset.sameLoad = 'yes'"
+    try await browser.run(mark)
+    let stopped = try await Programs.run(["instance", "stop", "acme-main", "--context", data + "/context.json"])
+    #expect(stopped.code == 0, "\(stopped)")
+    try await browser.until("It was stopped on request.")
+    try await browser.click("form[action$='/start'] button")
+    try await browser.until("instance.start: succeeded")
+    try await browser.until("current", in: ".headline")
+    // What destroys asks for the name first.
+    try await browser.click("#remove summary")
+    #expect(try await browser.run("return document.querySelector('#remove button').disabled").boolValue == true)
+    try await browser.type("acme-main", into: "#remove input[name=confirm]")
+    #expect(try await browser.run("return document.querySelector('#remove button').disabled").boolValue == false)
+    try await browser.open(url + "/instances/acme-main/logs")
+    try await browser.until("listening")
+  }
+
+  private func newInstance(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/instances/new")
+    try await browser.type("acme-main", into: "form[action='/instances'] input[name=slug]")
+    try await browser.click("form[action='/instances'] button")
+    try await browser.until("There is already an Instance named 'acme-main'.")
+    try await browser.run("document.querySelector('form[action=\"/instances\"] input[name=slug]').value = ''")
+    try await browser.type("acme-two", into: "form[action='/instances'] input[name=slug]")
+    try await browser.click("form[action='/instances'] button")
+    try await browser.until("instance.provision: succeeded")
+    try await browser.until("Every link of the chain passed.")
+    try await browser.click("#remove summary")
+    try await browser.click("#remove input[name=purge]")
+    try await browser.type("acme-two", into: "#remove input[name=confirm]")
+    try await browser.click("#remove button")
+    try await browser.until("There is no Instance acme-two")
+  }
+
+  private func hosts(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/hosts")
+    #expect(try await browser.text().contains("this-machine"))
+    try await browser.type("second", into: "input[name=slug]")
+    try await browser.click("form[action='/hosts'] button")
+    try await browser.until("aw connect --enrol")
+    #expect(try await browser.text(".once").contains(/echo aw1\.[0-9a-f]{64}\.[0-9a-f]{64} \| aw connect/))
+    try await browser.open(url + "/hosts")
+    #expect(try await !browser.text().contains("aw1."), "the line is shown once")
+    try await browser.until("invited")
+  }
+
+  private func evidence(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/evidence?kind=instance.requested")
+    let text = try await browser.text("tbody")
+    #expect(text.contains("instance.requested") && text.contains("acme-main"))
+    try await browser.click("tbody a")
+    try await browser.until("Leaf hash")
+    #expect(try await browser.text("pre").contains("\"slug\": \"acme-"))
+  }
+
+  private func access(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/access")
+    try await browser.type("robot", into: "form[action='/access/tokens'] input[name=name]")
+    try await browser.click("form[action='/access/tokens'] button")
+    try await browser.until("not shown again")
+    #expect(try await browser.text(".once").contains("aw_"))
+    try await browser.open(url + "/access")
+    try await browser.until("robot")
+    try await browser.click("form[action$='/revoke'] button")
+    try await browser.until("revoked")
+    try await browser.click("form[action='/sign-out'] button")
+    try await browser.until("Password")
+  }
+}
