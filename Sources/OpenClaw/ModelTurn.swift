@@ -23,19 +23,12 @@ public enum ModelTurn {
   ) async throws -> Outcome {
     let started = ContinuousClock.now
     let run = UUID().uuidString.lowercased()
-    let text = try await withDeadline(deadline, doing: "The model's answer") {
-      // Listening starts before the question: the answer may be faster than the acknowledgement.
-      let events = client.listen { $0.name == "chat" && $0.payload["runId"]?.stringValue == run }
-      do {
-        _ = try await client.call(
-          "chat.send",
-          [
-            "sessionKey": .string(sessionKey), "message": .string(prompt(nonce)), "idempotencyKey": .string(run),
-          ])
-      } catch let failure as GatewayFailure {
-        throw failure.explained
-      }
-      return try await answer(from: events)
+    let text: String
+    do {
+      text = try await withDeadline(deadline, doing: "The model's answer") { try await ask(client, run, nonce) }
+    } catch let error as AWError where error.code == .gatewayTimeout {
+      await abort(run, on: client)
+      throw error
     }
     guard text.contains(nonce) else {
       throw AWError(
@@ -43,6 +36,28 @@ public enum ModelTurn {
         next: "Check which model the Instance is configured with.")
     }
     return Outcome(text: text, milliseconds: (ContinuousClock.now - started).milliseconds)
+  }
+
+  private static func ask(_ client: GatewayClient, _ run: String, _ nonce: String) async throws -> String {
+    // Listening starts before the question: the answer may be faster than the acknowledgement.
+    let events = client.listen { $0.name == "chat" && $0.payload["runId"]?.stringValue == run }
+    do {
+      _ = try await client.call(
+        "chat.send",
+        [
+          "sessionKey": .string(sessionKey), "message": .string(prompt(nonce)), "idempotencyKey": .string(run),
+        ])
+    } catch let failure as GatewayFailure {
+      throw failure.explained
+    }
+    return try await answer(from: events)
+  }
+
+  /// A turn that nobody waits for any more must not go on costing tokens. What became of the abort changes nothing:
+  /// the turn has failed already.
+  private static func abort(_ run: String, on client: GatewayClient) async {
+    _ = try? await client.call(
+      "chat.abort", ["sessionKey": .string(sessionKey), "runId": .string(run)], deadline: .seconds(5))
   }
 
   private static func answer(from events: AsyncStream<GatewayEvent>) async throws -> String {

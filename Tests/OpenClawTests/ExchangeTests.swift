@@ -139,6 +139,27 @@ struct ExchangeTests {
     }
   }
 
+  @Test("a turn that takes too long is aborted on the Instance, so that it costs no more tokens")
+  func abortedTurn() async throws {
+    try await ScriptedGateway.run { peer in
+      try await peer.welcome()
+      var asked: JSONValue = .null
+      while asked["method"] != "chat.abort" {
+        asked = try await peer.request()
+        if asked["method"] == "chat.send" { try await peer.answer(asked, ["status": "started"]) }
+      }
+      #expect(asked["params"]?["sessionKey"]?.stringValue == ModelTurn.sessionKey)
+      #expect(asked["params"]?["runId"]?.stringValue?.isEmpty == false)
+      try await peer.answer(asked, ["ok": true, "aborted": true])
+    } body: { dialer in
+      let client = try await ConversationTests.connect(dialer)
+      defer { client.close() }
+      await #expect(throws: AWError(.gatewayTimeout, "", next: "")) {
+        try await ModelTurn.run(on: client, nonce: "n-42", deadline: .milliseconds(20))
+      }
+    }
+  }
+
   // MARK: Probes
 
   static func answer(_ probe: Probe, _ bytes: String) async throws -> Probe.Answer {

@@ -56,8 +56,8 @@ final class RecordingDelegate: GatewayDelegate {
   let authority: Authority
   private let arrivals: AsyncStream<Hello>
   private let arrived: AsyncStream<Hello>.Continuation
-  private let losses: AsyncStream<LinkLoss>
-  private let lost: AsyncStream<LinkLoss>.Continuation
+  private let losses: AsyncStream<LossEvidence>
+  private let lost: AsyncStream<LossEvidence>.Continuation
   private let used = NIOLockedValueBox<Set<String>>([])
 
   init(authority: Authority) {
@@ -82,14 +82,14 @@ final class RecordingDelegate: GatewayDelegate {
     try authority.signHost(host, request: request, at: Timestamp(.now))
   }
   func connected(_ host: HostID, _ hello: Hello) async { arrived.yield(hello) }
-  func disconnected(_ host: HostID, _ loss: LinkLoss) async { lost.yield(loss) }
+  func disconnected(_ host: HostID, _ seen: LossEvidence) async { lost.yield(seen) }
 
   func nextHello() async -> Hello? {
     for await hello in arrivals { return hello }
     return nil
   }
-  func nextLoss() async -> LinkLoss? {
-    for await loss in losses { return loss }
+  func nextLoss() async -> LossClass? {
+    for await seen in losses { return LossClassifier.classify(seen).lossClass }
     return nil
   }
 }

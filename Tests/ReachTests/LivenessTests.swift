@@ -12,9 +12,10 @@ struct LivenessTests {
     #expect(liveness.tick(now: .milliseconds(7_400)) == .none)
     #expect(liveness.tick(now: .milliseconds(7_500)) == .suspected)
     #expect(liveness.isSuspect)
-    #expect(liveness.tick(now: .milliseconds(9_900)) == .none)
-    #expect(liveness.tick(now: .seconds(10)) == .died)
+    #expect(liveness.tick(now: .milliseconds(9_600)) == .none)
+    #expect(liveness.tick(now: .milliseconds(9_700)) == .died)
     #expect(liveness.tick(now: .seconds(11)) == .none)
+    #expect(liveness.due == nil)
   }
 
   @Test("bytes that keep coming suppress pings")

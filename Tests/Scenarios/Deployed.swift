@@ -12,6 +12,7 @@ import Work
 /// `aw serve` and `aw connect` as two programs, as on two machines, each of which can be killed and started again.
 actor Deployed {
   nonisolated let folder: String
+  nonisolated let gatewayPort: Int
   nonisolated let client: APIClient
   /// The control plane's database, read beside it.
   nonisolated let store: Store
@@ -77,6 +78,7 @@ actor Deployed {
   private init(_ folder: String) async throws {
     self.folder = folder
     parts = try await Parts(folder)
+    gatewayPort = parts.gateway
     control = try await parts.serve()
     client = try APIClient(ContextFile.load(from: folder + "/control/context.json"))
     store = try await Store.openWithoutMigrations(.sqlite(path: folder + "/control/aw.sqlite"))
@@ -109,6 +111,17 @@ actor Deployed {
 
   func killControlPlane() async throws { try await control.end(SIGKILL) }
   func startControlPlane() async throws { control = try await parts.serve() }
+  func endControlPlane() async throws {
+    let code = try await control.end(SIGTERM)
+    #expect(code == 0)
+  }
+
+  func endConnector() async throws {
+    let code = try await host.end(SIGTERM)
+    #expect(code == 0)
+  }
+
+  func signalConnector(_ signal: Int32) { kill(host.id, signal) }
   func killConnector() async throws { try await host.end(SIGKILL) }
   func startConnector() async throws { host = try await parts.connect() }
 

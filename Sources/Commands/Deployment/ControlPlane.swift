@@ -85,6 +85,8 @@ public final class ControlPlane: Sendable {
     let gatekeeper = FleetGatekeeper(
       store: store, evidence: evidence, authority: authority, clock: clock, logger: logger,
       changed: { changes.linkChanged($0) })
+    // Before the first Host is back: what it tells then belongs to this.
+    try await gatekeeper.recordCrash()
     gateway = try await AWGateway.listen(
       .init(
         address: settings.gateway.address, port: settings.gateway.port,

@@ -18,7 +18,8 @@ struct AW: AsyncParsableCommand {
     version: Release.version,
     groupedSubcommands: [
       CommandGroup(name: "Run", subcommands: [Up.self, Serve.self, Connect.self]),
-      CommandGroup(name: "Look", subcommands: [StatusCommand.self, EvidenceCommands.self, DoctorCommand.self]),
+      CommandGroup(
+        name: "Look", subcommands: [StatusCommand.self, LossCommands.self, EvidenceCommands.self, DoctorCommand.self]),
       CommandGroup(
         name: "Change",
         subcommands: [OrgCommands.self, HostCommands.self, InstanceCommands.self, OperatorCommands.self]),

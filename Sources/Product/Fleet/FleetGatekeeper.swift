@@ -96,33 +96,75 @@ public struct FleetGatekeeper: GatewayDelegate {
   }
 
   public func connected(_ host: HostID, _ hello: Hello) async {
-    await update(host, .hostConnected, ["epoch": .integer(hello.epoch)]) { host, now in
+    let boots = LossRecords.Boots(connector: hello.boot, kernel: hello.hostBoot)
+    await update(host, .hostConnected) { host, now, tx in
       host.connectedAt = now
       host.disconnectedAt = nil
       host.program = hello.program
       host.runtimes = hello.runtimes
+      try account(for: &host, boots, hello.previousLoss, at: now, in: tx)
+      try LossRecords.save(boots, of: host.id, in: tx)
+      return ["epoch": .integer(hello.epoch)]
     }
   }
 
-  public func disconnected(_ host: HostID, _ loss: LinkLoss) async {
-    let data: JSONValue = ["class": .string(loss.lossClass.rawValue), "detail": .string(loss.detail)]
-    await update(host, .hostDisconnected, data) { host, now in
+  /// Joins what the Connector tells with what was seen here, and records the class again where that changes it.
+  private func account(
+    for host: inout Host, _ boots: LossRecords.Boots, _ theirs: LossEvidence?, at now: Timestamp, in tx: Transaction
+  ) throws {
+    guard var loss = try LossRecords.open(of: host.id, in: tx) else { return }
+    let before = try LossRecords.boots(of: host.id, in: tx)
+    let account = PeerAccount(
+      sameConnector: before?.connector == boots.connector, sameKernel: before?.kernel == boots.kernel, seen: theirs)
+    let changed = loss.recover(account, at: now)
+    host.lastLoss = loss.verdict.lossClass.rawValue
+    try LossRecords.save(loss, in: tx)
+    guard changed, let first = loss.calledFirst else { return }
+    let data: JSONValue = [
+      "loss": .string(loss.id.text), "from": .string(first.rawValue), "to": .string(loss.verdict.lossClass.rawValue),
+      "rule": .string(loss.verdict.rule.rawValue),
+    ]
+    try record(.lossReclassified, host, data, at: now, in: tx)
+  }
+
+  public func disconnected(_ host: HostID, _ seen: LossEvidence) async {
+    await lost(host, seen)
+  }
+
+  /// Takes note of the links that this control plane had when it ended without a goodbye: nobody recorded their end.
+  public func recordCrash() async throws {
+    let now = clock.now
+    let seen = LossEvidence(
+      observer: .gateway, phase: .established, at: now, observerRestarted: true,
+      detail: "the control plane ended without recording the end of its links")
+    for host in try await store.read({ try FleetRecords.linkedHosts(in: $0) }) { await lost(host.id, seen) }
+  }
+
+  private func lost(_ host: HostID, _ seen: LossEvidence) async {
+    await update(host, .hostDisconnected) { host, now, tx in
+      let earlier = try LossRecords.idleDeaths(of: host.id, in: tx)
+      let loss = Loss(id: .make(at: now), host: host.id, seen: seen, idleDeaths: earlier)
       host.disconnectedAt = now
-      host.lastLoss = loss.lossClass.rawValue
+      host.lastLoss = loss.verdict.lossClass.rawValue
+      try LossRecords.save(loss, in: tx)
+      return [
+        "loss": .string(loss.id.text), "class": .string(loss.verdict.lossClass.rawValue),
+        "rule": .string(loss.verdict.rule.rawValue), "detail": .string(seen.detail),
+      ]
     }
   }
 
   /// A transition that cannot be recorded does not undo itself: the link is up or down whatever the database says.
   /// The next transition writes the whole state again.
   private func update(
-    _ id: HostID, _ kind: EvidenceKind, _ data: JSONValue,
-    _ edit: @escaping @Sendable (inout Host, Timestamp) -> Void
+    _ id: HostID, _ kind: EvidenceKind,
+    _ edit: @escaping @Sendable (inout Host, Timestamp, Transaction) throws -> JSONValue
   ) async {
     let now = clock.now
     do {
       try await store.write { tx in
         guard var host = try FleetRecords.host(id, in: tx) else { return }
-        edit(&host, now)
+        let data = try edit(&host, now, tx)
         try FleetRecords.save(host, in: tx)
         try record(kind, host, data, at: now, in: tx)
         tx.afterCommit { changed(id) }

@@ -141,9 +141,7 @@ public struct FleetReader: Sendable {
 
   public func host(_ slug: Slug) async throws -> HostView {
     try await store.read { tx in
-      guard let host = try FleetRecords.host(slug, in: tx) else {
-        throw AWError(.hostUnknown, "There is no Host named '\(slug)'.", next: "See 'aw host list'.")
-      }
+      guard let host = try FleetRecords.host(slug, in: tx) else { throw FleetService.unknownHost(slug) }
       return try view(host, in: tx)
     }
   }

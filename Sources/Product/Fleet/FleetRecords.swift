@@ -35,7 +35,7 @@ public enum FleetRecords {
         CREATE TABLE instance_evidence (
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
-      ])
+      ]), LossRecords.migration,
   ]
 }
 
@@ -100,6 +100,11 @@ extension FleetRecords {
       ])
   }
 
+  /// The Hosts whose link was up when this database was last written to.
+  static func linkedHosts(in tx: Transaction) throws -> [Host] {
+    try tx.run("SELECT * FROM host WHERE connected_at IS NOT NULL AND disconnected_at IS NULL ORDER BY id").map(host)
+  }
+
   static func hosts(after cursor: String?, limit: Int, in tx: Transaction) throws -> [Host] {
     try tx.run(
       "SELECT * FROM host WHERE slug > ? ORDER BY slug LIMIT ?", [.text(cursor ?? ""), .integer(limit)]
@@ -116,6 +121,7 @@ extension FleetRecords {
 
   static func deleteHost(_ id: HostID, in tx: Transaction) throws {
     try tx.run("DELETE FROM enrolment WHERE host = ?", [.id(id)])
+    try LossRecords.deleteAll(of: id, in: tx)
     try tx.run("DELETE FROM host WHERE id = ?", [.id(id)])
   }
 

@@ -17,6 +17,7 @@ extension EvidenceKind {
   public static let hostRemoved = EvidenceKind("host.removed")
   public static let hostConnected = EvidenceKind("host.connected")
   public static let hostDisconnected = EvidenceKind("host.disconnected")
+  public static let lossReclassified = EvidenceKind("loss.reclassified")
   public static let hostReopened = EvidenceKind("host.reopened")
   public static let instanceRequested = EvidenceKind("instance.requested")
   public static let instanceStartRequested = EvidenceKind("instance.start-requested")
@@ -209,10 +210,12 @@ public struct FleetService: Sendable {
   }
 
   private static func host(_ slug: Slug, in tx: Transaction) throws -> Host {
-    guard let host = try FleetRecords.host(slug, in: tx) else {
-      throw AWError(.hostUnknown, "There is no Host named '\(slug)'.", next: "See 'aw host list'.")
-    }
+    guard let host = try FleetRecords.host(slug, in: tx) else { throw unknownHost(slug) }
     return host
+  }
+
+  static func unknownHost(_ slug: Slug) -> AWError {
+    AWError(.hostUnknown, "There is no Host named '\(slug)'.", next: "See 'aw host list'.")
   }
 
   static func taken(_ what: String, _ slug: Slug) -> AWError {

@@ -30,9 +30,9 @@ public final class Connector: Service {
     }
   }
 
+  /// How the conversation on a link ended, as far as words were exchanged. What was seen is in `LossNotes`.
   private enum Ending: Sendable {
     case broken(String)
-    case silent(Duration)
     case drained(spread: Duration)
     case refused(Refused)
     case stopped
@@ -44,7 +44,8 @@ public final class Connector: Service {
   private let logger: Logger
   private let boot = Base64URL.encode([UInt8].random(count: 12))
   private let state: NIOLockedValueBox<HostState>
-  private let previousLoss = NIOLockedValueBox<String?>(nil)
+  /// What was seen of the end of the last link that was registered; told with the next one.
+  private let previousLoss = NIOLockedValueBox<LossEvidence?>(nil)
   private let leaving = NIOLockedValueBox(false)
   /// Tells the AW Gateway that this Connector leaves; nil while there is no link.
   private let farewell = NIOLockedValueBox<(@Sendable () async throws -> Void)?>(nil)
@@ -90,21 +91,21 @@ public final class Connector: Service {
     var reconnect = Reconnect()
     var epochKnown: Int64?
     while !Task.isCancelled, !leaving.withLockedValue({ $0 }) {
-      let started = ContinuousClock.now
-      let (ending, registered) = await dialAndServe(epochKnown: epochKnown)
+      let (ending, seen) = await dialAndServe(epochKnown: epochKnown)
       epochKnown = nil
-      let lived = registered ? ContinuousClock.now - started : .zero
+      // A dial that failed is no link: what is told next time is the end of the last one that was up.
+      if let seen, seen.phase == .established { previousLoss.withLockedValue { $0 = seen } }
+      let lived = Duration.milliseconds(seen?.livedMilliseconds ?? 0)
       var reason = Reconnect.Reason.failure
       switch ending {
       case .stopped: return
       case _ where leaving.withLockedValue({ $0 }): return
-      case .broken(let what): note("broken: \(what)", .notice)
-      case .silent(let silence): note("silent for \(silence.milliseconds) ms", .notice)
+      case .broken(let what): log(seen, what, .notice)
       case .drained(let spread):
-        note("drained by the AW Gateway", .info)
+        log(seen, "the AW Gateway leaves", .info)
         reason = .drained(spread: spread)
       case .refused(let refused):
-        note("refused: \(refused.message) \(refused.next) [\(refused.code)]", .error)
+        log(seen, "\(refused.message) \(refused.next) [\(refused.code)]", .error)
         epochKnown = refused.epochKnown
         reason = refused.epochKnown != nil ? .corrected : (refused.retry ? .failure : .refused)
       }
@@ -114,14 +115,16 @@ public final class Connector: Service {
     }
   }
 
-  private func note(_ what: String, _ level: Logger.Level) {
-    previousLoss.withLockedValue { $0 = what }
-    logger.log(level: level, "the link ended", metadata: ["reason": "\(what)"])
+  private func log(_ seen: LossEvidence?, _ what: String, _ level: Logger.Level) {
+    let lossClass = seen.map { LossClassifier.classify($0).lossClass } ?? .unknown
+    logger.log(
+      level: level, "the link ended", metadata: ["class": "\(lossClass.rawValue)", "reason": "\(what)"])
   }
 
-  private func dialAndServe(epochKnown: Int64?) async -> (Ending, registered: Bool) {
-    let registered = NIOLockedValueBox(false)
-    let silence = NIOLockedValueBox<Duration?>(nil)
+  /// One dial and, when it succeeds, one link to its end.
+  private func dialAndServe(epochKnown: Int64?) async -> (Ending, seen: LossEvidence?) {
+    let registered = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
+    let notes = NIOLockedValueBox(LossNotes())
     do {
       let (state, epoch) = try self.state.withLockedValue { state in
         (state, try state.nextEpoch(after: epochKnown))
@@ -132,22 +135,36 @@ public final class Connector: Service {
         now: { [clock] in clock.now })
       let dialer = Dialer(
         address: state.document.gatewayAddress, port: state.document.gatewayPort, liveness: configuration.liveness,
-        logger: logger)
-      let link = try await dialer.link(tls) { duration in silence.withLockedValue { $0 = duration } }
+        clock: clock, logger: logger)
+      let link = try await dialer.link(tls, notes: notes)
       let ending = await serve(link, epoch: epoch, registered: registered)
       link.channel.close(promise: nil)
-      if let duration = silence.withLockedValue({ $0 }), case .broken = ending {
-        return (.silent(duration), registered.withLockedValue { $0 })
-      }
-      return (Task.isCancelled ? .stopped : ending, registered.withLockedValue { $0 })
+      // What the socket tells comes on its event loop: it is complete once that is done.
+      try? await link.channel.closeFuture.get()
+      if Task.isCancelled { return (.stopped, nil) }
+      return (ending, evidence(notes.withLockedValue { $0 }, ending, since: registered.withLockedValue { $0 }))
     } catch {
-      if Task.isCancelled { return (.stopped, false) }
-      let error = AWError.wrapping(error, doing: "Dialling the AW Gateway")
-      return (.broken(error.description), false)
+      if Task.isCancelled { return (.stopped, nil) }
+      let explained = AWError.wrapping(error, doing: "Dialling the AW Gateway")
+      return (.broken(explained.description), (error as? DialFailure)?.seen)
     }
   }
 
-  private func serve(_ link: DialledLink, epoch: Int64, registered: NIOLockedValueBox<Bool>) async -> Ending {
+  private func evidence(
+    _ notes: LossNotes, _ ending: Ending, since registered: ContinuousClock.Instant?
+  ) -> LossEvidence {
+    var notes = notes
+    if case .drained = ending { notes.note(.drain, "the AW Gateway leaves") }
+    let lived = registered.map { ContinuousClock.now - $0 } ?? .zero
+    var seen = notes.evidence(
+      by: .connector, registered == nil ? .registration : .established, at: clock.now, lived: lived)
+    if case .refused(let refused) = ending { seen.refusal = refused.code }
+    return seen
+  }
+
+  private func serve(_ link: DialledLink, epoch: Int64, registered: NIOLockedValueBox<ContinuousClock.Instant?>) async
+    -> Ending
+  {
     let ending = NIOLockedValueBox<Ending>(.broken("the connection closed"))
     let server = TargetServer(runtimes: runtimes, logger: logger)
     await withTaskCancellationHandler {
@@ -170,7 +187,7 @@ public final class Connector: Service {
 
   /// The control stream from the Connector's side.
   private func converse(
-    _ stream: TargetStream, epoch: Int64, registered: NIOLockedValueBox<Bool>
+    _ stream: TargetStream, epoch: Int64, registered: NIOLockedValueBox<ContinuousClock.Instant?>
   ) async throws -> Ending {
     let acceptor = stream.acceptor
     let channel = try await stream.channel.eventLoop.submit {
@@ -198,7 +215,7 @@ public final class Connector: Service {
       for try await bytes in inbound {
         switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
         case .registered(let answer):
-          registered.withLockedValue { $0 = true }
+          registered.withLockedValue { $0 = .now }
           logger.info("linked to the AW Gateway", metadata: ["connection": "\(answer.connection)"])
         case .refused(let refused): return .refused(refused)
         case .drain(_, let spread): return .drained(spread: .milliseconds(spread))

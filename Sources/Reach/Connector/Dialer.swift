@@ -1,6 +1,7 @@
 import Basics
 import Link
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHPACK
 import NIOHTTP2
@@ -22,21 +23,37 @@ struct TargetStream: Sendable {
   let acceptor: NIOLoopBound<StreamAcceptor>
 }
 
+/// A dial that failed: in words, and as what was seen.
+struct DialFailure: ExplainedError {
+  let explained: AWError
+  let seen: LossEvidence
+}
+
 /// Dials the AW Gateway, for a link or for an enrolment. Every stage has its own deadline and its own error.
 struct Dialer: Sendable {
   let address: String
   let port: Int
   let liveness: Liveness.Policy
+  let clock: WallClock
   let logger: Logger
 
-  /// - Throws: `linkRefused`, `linkForeignAuthority`, `linkClockSkew`, `linkLost`.
-  func link(_ tls: ConnectorTLS, silence: @escaping @Sendable (Duration) -> Void) async throws -> DialledLink {
+  /// - Parameter notes: where what is seen of the link's end is kept.
+  /// - Throws: `DialFailure` with `linkRefused`, `linkForeignAuthority` or `linkClockSkew`.
+  func link(_ tls: ConnectorTLS, notes: NIOLockedValueBox<LossNotes>) async throws -> DialledLink {
     let (streams, continuation) = AsyncStream<TargetStream>.makeStream()
     let channel = try await dial(tls) { channel in
       channel.eventLoop.makeCompletedFuture {
         let pipeline = channel.pipeline.syncOperations
         let probe = LivenessProbe(policy: liveness) { event in
-          if case .died(let duration) = event { silence(duration) }
+          notes.withLockedValue { notes in
+            switch event {
+            case .died(let silence, let tcp): notes.note(silence: silence, tcp: tcp)
+            case .stalled(let stall): notes.note(stall: stall)
+            case .failed(let error): notes.note(error: error)
+            case .ended: notes.note(closed: .closed)
+            case .suspected, .recovered: break
+            }
+          }
         }
         try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
         _ = try pipeline.configureHTTP2Pipeline(
@@ -94,15 +111,52 @@ struct Dialer: Sendable {
           }
         }
     } catch {
-      throw AWError(
+      let explained = AWError(
         .linkRefused, "Nothing at \(address):\(port) accepted the connection.",
         next: "Check the address, that 'aw serve' runs there, and that no firewall is between.", cause: error)
+      throw DialFailure(explained: explained, seen: Dialer.unconnected(error, at: clock.now))
     }
     do {
       return try await negotiated.get()
     } catch {
-      throw Dialer.explain(reason.verdict, error, "\(address):\(port)")
+      throw DialFailure(
+        explained: Dialer.explain(reason.verdict, error, "\(address):\(port)"),
+        seen: Dialer.untrusted(reason.verdict, error, at: clock.now))
     }
+  }
+
+  /// What a dial that reached nobody looks like.
+  static func unconnected(_ error: any Error, at now: Timestamp) -> LossEvidence {
+    var notes = LossNotes()
+    let connection = error as? NIOConnectionError
+    // A name that resolved is dialled; when nothing was, the name is what failed.
+    let phase: LossEvidence.Phase = connection.map { $0.connectionErrors.isEmpty } == true ? .resolving : .connecting
+    for failure in connection?.connectionErrors ?? [] { notes.note(error: failure.error) }
+    notes.note(error: error)
+    var seen = notes.evidence(by: .connector, phase, at: now, lived: .zero)
+    let timedOut = ([error] + (connection?.connectionErrors.map(\.error) ?? [])).contains {
+      if case .connectTimeout = $0 as? ChannelError { true } else { false }
+    }
+    if seen.socket == nil, timedOut { seen.socket = .timedOut }
+    if seen.detail.isEmpty { seen.detail = String("\(error)".prefix(300)) }
+    return seen
+  }
+
+  /// What a handshake that failed looks like.
+  static func untrusted(_ verdict: ChainVerdict?, _ error: any Error, at now: Timestamp) -> LossEvidence {
+    var notes = LossNotes()
+    notes.note(error: error)
+    var seen = notes.evidence(by: .connector, .handshake, at: now, lived: .zero)
+    seen.tls =
+      switch verdict {
+      case .foreign: .foreignAuthority
+      case .expired: .expired
+      case .notYetValid: .notYetValid
+      case .wrongUse: .wrongUse
+      case .trusted, nil: .closed
+      }
+    if seen.detail.isEmpty { seen.detail = String("\(error)".prefix(300)) }
+    return seen
   }
 
   /// Says why a handshake failed. The verdict is ours; without one the far end closed.

@@ -15,8 +15,13 @@ public struct Enrolment: Sendable {
     let key = HostKey()
     let tls = try LinkTLS.connector(
       identity: nil, trust: .fingerprint(ticket.fingerprint), now: { clock.now })
-    let dialer = Dialer(address: address, port: port, liveness: .init(), logger: logger)
-    let channel = try await dialer.enrolment(tls)
+    let dialer = Dialer(address: address, port: port, liveness: .init(), clock: clock, logger: logger)
+    let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+    do {
+      channel = try await dialer.enrolment(tls)
+    } catch let failure as DialFailure {
+      throw failure.explained
+    }
     let request = EnrolmentRequest(
       token: ticket.token.withText { $0 }, signingRequest: try key.signingRequest, program: program, clock: clock.now,
       machine: ProcessInfo.processInfo.hostName)

@@ -43,6 +43,17 @@ public final class AWGateway: Service {
     var table = SessionTable()
     var sessions: [String: Session] = [:]
     var draining = false
+    /// When links were lost, as far back as counts as together.
+    var losses: [ContinuousClock.Instant] = []
+
+    /// Counts one more loss.
+    ///
+    /// - Returns: how many links were lost together with it, and how many there were before the first of them.
+    mutating func lost(at now: ContinuousClock.Instant) -> (together: Int, before: Int) {
+      losses.removeAll { now - $0 > LinkLimits.lostTogetherWithin }
+      losses.append(now)
+      return (losses.count, sessions.count + losses.count)
+    }
   }
 
   /// What new connections are shown.
@@ -144,7 +155,7 @@ public final class AWGateway: Service {
       shared.table.connections(of: host).compactMap { shared.sessions[$0] }
     }
     for session in sessions {
-      session.note(LinkLoss(.revoked, reason))
+      session.note(.revoked, reason)
       session.channel.close(promise: nil)
     }
   }
@@ -196,7 +207,7 @@ public final class AWGateway: Service {
   private func drain() async {
     let sessions = shared.withLockedValue { Array($0.sessions.values) }
     for session in sessions {
-      session.note(LinkLoss(.gracefulDrain, "the control plane is shutting down"))
+      session.note(.drain, "the control plane is shutting down")
       session.channel.close(promise: nil)
     }
   }

@@ -45,23 +45,24 @@ struct LinkConversation: Sendable {
       case (.hello(let hello), false):
         guard try await register(hello, outbound) else { return }
         registered = true
+        session.registered()
         deadline.cancel()
         await gateway.delegate.connected(session.host, hello)
       case (.renew(let request), true):
         let bundle = try await gateway.delegate.renew(session.host, request: request)
         try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
       case (.unregister(let reason), _):
-        session.note(LinkLoss(.connectorShutdown, reason))
+        session.note(.unregister, reason)
         return
       default:
-        session.note(LinkLoss(.protocolError, "the Connector sent a message out of turn"))
+        session.note(.protocolViolation, "the Connector sent a message out of turn")
         return
       }
     }
   }
 
   private func sayGoodbye(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) {
-    session.note(LinkLoss(.gracefulDrain, "the control plane is shutting down"))
+    session.note(.drain, "the control plane is shutting down")
     let spread = gateway.configuration.reconnectSpread.milliseconds
     Task {
       do {
@@ -122,21 +123,26 @@ struct LinkConversation: Sendable {
   /// The old connection was unrouted by the new one's admission; now it is closed.
   private func supersede(_ connection: String) {
     let old = gateway.shared.withLockedValue { $0.sessions[connection] }
-    old?.note(LinkLoss(.superseded, "a newer connection of the same Host took over"))
+    old?.note(.superseded, "a newer connection of the same Host took over")
     old?.channel.close(promise: nil)
   }
 
   private func leave() async {
     session.channel.close(promise: nil)
-    let wasRouted = gateway.shared.withLockedValue { shared in
+    // The socket's own end is told on its event loop: what was seen is complete once that is done.
+    try? await session.channel.closeFuture.get()
+    let lost = gateway.shared.withLockedValue { shared -> (together: Int, before: Int)? in
       shared.sessions[session.connection] = nil
-      return shared.table.remove(session.host, connection: session.connection)
+      guard shared.table.remove(session.host, connection: session.connection) else { return nil }
+      return shared.lost(at: .now)
     }
-    guard wasRouted else { return }
-    let loss = session.lossNoted ?? LinkLoss(.connectorCrash, "the connection closed without a goodbye")
+    guard let lost else { return }
+    var seen = session.evidence(at: gateway.clock.now)
+    (seen.lostTogether, seen.linksBefore) = (lost.together, lost.before)
     logger.notice(
-      "a Host is disconnected", metadata: ["class": "\(loss.lossClass.rawValue)", "detail": "\(loss.detail)"])
-    await gateway.delegate.disconnected(session.host, loss)
+      "a Host is disconnected",
+      metadata: ["class": "\(LossClassifier.classify(seen).lossClass.rawValue)", "detail": "\(seen.detail)"])
+    await gateway.delegate.disconnected(session.host, seen)
   }
 }
 

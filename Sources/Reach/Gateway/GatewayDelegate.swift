@@ -19,32 +19,6 @@ public protocol GatewayDelegate: Sendable {
   /// A link is routed. Called before the Connector is told.
   func connected(_ host: HostID, _ hello: Hello) async
 
-  /// The Host's routed link is gone.
-  func disconnected(_ host: HostID, _ loss: LinkLoss) async
-}
-
-/// How a link ended, as the AW Gateway saw it.
-public struct LinkLoss: Sendable, Equatable {
-  public enum Class: String, Sendable, Codable {
-    /// The Connector said that it leaves.
-    case connectorShutdown = "connector_shutdown"
-    /// The connection closed without a word.
-    case connectorCrash = "connector_crash"
-    /// Pings stayed unanswered.
-    case silence
-    /// This AW Gateway is shutting down.
-    case gracefulDrain = "graceful_drain"
-    case superseded
-    /// The Host may have no link any more.
-    case revoked
-    case protocolError = "protocol_error"
-  }
-
-  public let lossClass: Class
-  public let detail: String
-
-  public init(_ lossClass: Class, _ detail: String) {
-    self.lossClass = lossClass
-    self.detail = detail
-  }
+  /// The Host's routed link is gone; this is what was seen of it.
+  func disconnected(_ host: HostID, _ seen: LossEvidence) async
 }

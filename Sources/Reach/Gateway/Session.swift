@@ -12,7 +12,8 @@ public final class Session: Sendable {
   let channel: any Channel
   private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
   private let openStreams = NIOLockedValueBox(0)
-  private let loss = NIOLockedValueBox<LinkLoss?>(nil)
+  private let notes = NIOLockedValueBox(LossNotes())
+  private let registeredAt = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
   let suspicion = NIOLockedValueBox<(@Sendable (Bool) -> Void)?>(nil)
 
   init(host: HostID, connection: String, channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer) {
@@ -91,8 +92,16 @@ public final class Session: Sendable {
     }
   }
 
-  func note(_ reason: LinkLoss) { loss.withLockedValue { if $0 == nil { $0 = reason } } }
-  var lossNoted: LinkLoss? { loss.withLockedValue { $0 } }
+  /// Keeps what is seen of this link's end, for when it has ended.
+  func note(_ change: (inout LossNotes) -> Void) { notes.withLockedValue(change) }
+  func note(_ signal: LossEvidence.Signal, _ detail: String) { note { $0.note(signal, detail) } }
+
+  func registered() { registeredAt.withLockedValue { $0 = .now } }
+
+  func evidence(at now: Timestamp) -> LossEvidence {
+    let lived = registeredAt.withLockedValue { $0.map { ContinuousClock.now - $0 } } ?? .zero
+    return notes.withLockedValue { $0 }.evidence(by: .gateway, at: now, lived: lived)
+  }
 
   /// Explains an error of the link; errors that already speak to people pass.
   static func lost(_ error: any Error) -> any Error {

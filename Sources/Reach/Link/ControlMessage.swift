@@ -32,13 +32,13 @@ public struct Hello: Codable, Sendable, Equatable {
   public var program: String
   /// The Host's time, to tell a wrong clock from a bad certificate.
   public var clock: Timestamp
-  /// How the link before this one ended, as the Connector saw it.
-  public var previousLoss: String?
+  /// What this Connector saw of the end of the link before this one; nil for its first link, or when a dial failed.
+  public var previousLoss: LossEvidence?
   public var runtimes: [RuntimeAvailability]
 
   public init(
     version: Int = LinkProtocol.version, boot: String, hostBoot: String, slot: Int, epoch: Int64, program: String,
-    clock: Timestamp, previousLoss: String?, runtimes: [RuntimeAvailability]
+    clock: Timestamp, previousLoss: LossEvidence?, runtimes: [RuntimeAvailability]
   ) {
     self.version = version
     self.boot = boot

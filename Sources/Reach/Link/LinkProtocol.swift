@@ -1,4 +1,5 @@
 import Basics
+import NIOCore
 import NIOHTTP2
 
 /// The wire that a Connector and the AW Gateway share.
@@ -29,6 +30,11 @@ public enum LinkLimits {
   public static let dialTimeout = Duration.seconds(4)
   public static let handshakeTimeout = Duration.seconds(4)
   public static let registrationTimeout = Duration.seconds(4)
+  /// How long the end of a link waits for the far end's own: the library's five seconds would make every silent link
+  /// live so much longer.
+  public static let tlsShutdownTimeout = TimeAmount.milliseconds(250)
+  /// Links lost within this time may have one cause.
+  public static let lostTogetherWithin = Duration.seconds(10)
   /// How long a Connector that leaves waits for the AW Gateway to read its goodbye.
   public static let farewellMax = Duration.seconds(1)
   /// Unacknowledged bytes end the connection after this time, on both ends (TCP_USER_TIMEOUT).

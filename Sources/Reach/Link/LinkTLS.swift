@@ -15,6 +15,7 @@ public enum LinkTLS {
     var configuration = TLSConfiguration.makeServerConfiguration(
       certificateChain: try identity.chain, privateKey: try identity.privateKey)
     configuration.minimumTLSVersion = .tlsv13
+    configuration.shutdownTimeout = LinkLimits.tlsShutdownTimeout
     configuration.applicationProtocols = [LinkProtocol.link, LinkProtocol.enrolment]
     // A certificate is demanded from links only, once the protocol is known: an enrolling machine has none yet.
     configuration.certificateVerification = .optionalVerification
@@ -29,6 +30,7 @@ public enum LinkTLS {
   ) throws -> ConnectorTLS {
     var configuration = TLSConfiguration.makeClientConfiguration()
     configuration.minimumTLSVersion = .tlsv13
+    configuration.shutdownTimeout = LinkLimits.tlsShutdownTimeout
     configuration.certificateVerification = .noHostnameVerification
     configuration.applicationProtocols = [identity == nil ? LinkProtocol.enrolment : LinkProtocol.link]
     if let identity {

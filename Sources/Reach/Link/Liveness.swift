@@ -20,9 +20,10 @@ public struct Liveness: Sendable {
     public var suspectAfter: Duration
     public var deadAfter: Duration
 
+    /// Together with the time to close, silence is noticed within ten seconds.
     public init(
       pingAfter: Duration = .seconds(5), suspectAfter: Duration = .milliseconds(2_500),
-      deadAfter: Duration = .seconds(5)
+      deadAfter: Duration = .milliseconds(4_700)
     ) {
       self.pingAfter = pingAfter
       self.suspectAfter = suspectAfter
@@ -87,7 +88,18 @@ public struct Liveness: Sendable {
     }
   }
 
-  /// Call it at least every half second.
+  /// When `tick` has something to decide next; nil when the link is dead. A byte or an answer may move it later, never
+  /// earlier, so a timer that fires too early only has to ask again.
+  public var due: Duration? {
+    switch state {
+    case .quiet: lastRead + policy.pingAfter
+    case .pinging(_, let since): since + policy.suspectAfter
+    case .suspect(_, let since): since + policy.deadAfter
+    case .dead: nil
+    }
+  }
+
+  /// Call it when `due` has come.
   public mutating func tick(now: Duration) -> Action {
     switch state {
     case .quiet:

@@ -2,28 +2,41 @@ import Basics
 import NIOCore
 import NIOHTTP2
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Runs a `Liveness` on a link: sees every byte before HTTP/2 does, sends pings behind it, closes a dead link.
 ///
 /// Two handlers share one object because bytes are seen in front of the HTTP/2 handler and frames behind it; both run
 /// on the channel's event loop.
 public final class LivenessProbe {
-  public enum Event: Sendable, Equatable {
+  public enum Event: Sendable {
     case suspected
     case recovered
-    case died(silence: Duration)
+    case died(silence: Duration, tcp: LossEvidence.TCP?)
+    /// This end stood still for so long: its alarm came late.
+    case stalled(Duration)
+    case failed(any Error)
+    /// The socket is closed.
+    case ended
   }
 
-  private static let tickInterval = TimeAmount.milliseconds(500)
+  /// An alarm that is late by more than this is worth telling.
+  private static let stallMin = Duration.milliseconds(250)
 
   private var machine: Liveness
   private let started: NIODeadline
-  private let report: (Event) -> Void
+  fileprivate let report: (Event) -> Void
   private var context: ChannelHandlerContext?
-  private var timer: RepeatedTask?
+  private var timer: Scheduled<Void>?
+  /// When the timer is to fire.
+  private var alarm: Duration
 
   public init(policy: Liveness.Policy = .init(), report: @escaping (Event) -> Void) {
     started = .now()
     machine = Liveness(policy: policy, now: .zero)
+    alarm = policy.pingAfter
     self.report = report
   }
 
@@ -33,11 +46,7 @@ public final class LivenessProbe {
 
   fileprivate func attach(_ context: ChannelHandlerContext) {
     self.context = context
-    // The handler lives on this event loop, so the task may touch it.
-    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-    timer = context.eventLoop.scheduleRepeatedTask(
-      initialDelay: Self.tickInterval, delay: Self.tickInterval
-    ) { _ in bound.value.tick() }
+    schedule()
   }
 
   fileprivate func detach() {
@@ -46,7 +55,35 @@ public final class LivenessProbe {
     context = nil
   }
 
-  private func tick() { perform(machine.tick(now: elapsed)) }
+  /// One timer at a time, for when the machine has something to decide next.
+  private func schedule() {
+    guard let context, let due = machine.due else { return }
+    alarm = due
+    // The handler lives on this event loop, so the task may touch it.
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    timer = context.eventLoop.scheduleTask(
+      deadline: started + .nanoseconds(Int64(due.milliseconds) * 1_000_000)
+    ) { bound.value.tick() }
+  }
+
+  private func tick() {
+    checkStall()
+    perform(machine.tick(now: elapsed))
+    schedule()
+  }
+
+  /// An alarm that is overdue tells that this end stood still.
+  private func checkStall() {
+    let late = elapsed - alarm
+    if late > Self.stallMin { report(.stalled(late)) }
+  }
+
+  /// After a standstill the end of the socket may be seen before the overdue alarm is.
+  fileprivate func ended() {
+    checkStall()
+    report(.ended)
+  }
+
   fileprivate func bytesRead() { perform(machine.bytesRead(now: elapsed)) }
   fileprivate func answered(_ ping: HTTP2PingData) { perform(machine.pingAnswered(ping.integer, now: elapsed)) }
 
@@ -57,8 +94,27 @@ public final class LivenessProbe {
     case .suspected: report(.suspected)
     case .recovered: report(.recovered)
     case .died:
-      report(.died(silence: elapsed - machine.lastRead))
-      context?.close(promise: nil)
+      die(silence: elapsed - machine.lastRead)
+    }
+  }
+
+  /// Asks the kernel first: once the socket is closed nobody can tell any more what was on its way.
+  private func die(silence: Duration) {
+    guard let context else { return report(.died(silence: silence, tcp: nil)) }
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    let channel = context.channel
+    guard let socket = channel as? any SocketOptionProvider else {
+      report(.died(silence: silence, tcp: nil))
+      return channel.close(promise: nil)
+    }
+    socket.getTCPInfo().hop(to: context.eventLoop).whenComplete { info in
+      let tcp = (try? info.get()).map { info in
+        LossEvidence.TCP(
+          unacknowledged: Int(info.tcpi_unacked), retransmitted: Int(info.tcpi_total_retrans),
+          roundTripMicroseconds: Int(info.tcpi_rtt))
+      }
+      bound.value.report(.died(silence: silence, tcp: tcp))
+      channel.close(promise: nil)
     }
   }
 
@@ -79,6 +135,16 @@ public final class LivenessProbe {
       probe.bytesRead()
       context.fireChannelRead(data)
     }
+
+    public func errorCaught(context: ChannelHandlerContext, error: any Error) {
+      probe.report(.failed(error))
+      context.fireErrorCaught(error)
+    }
+
+    public func channelInactive(context: ChannelHandlerContext) {
+      probe.ended()
+      context.fireChannelInactive()
+    }
   }
 
   /// Put it behind HTTP/2: frames of the connection itself pass here.
@@ -92,8 +158,18 @@ public final class LivenessProbe {
     public func handlerRemoved(context: ChannelHandlerContext) { probe.detach() }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      if case .ping(let ping, ack: true) = unwrapInboundIn(data).payload { probe.answered(ping) }
+      switch unwrapInboundIn(data).payload {
+      case .ping(let ping, ack: true): probe.answered(ping)
+      case .goAway(_, let code, _) where code != .noError: probe.report(.failed(GoneAway(code: code)))
+      default: break
+      }
       context.fireChannelRead(data)
+    }
+
+    public func errorCaught(context: ChannelHandlerContext, error: any Error) {
+      // The witness in front of HTTP/2 has told what came from below.
+      if error is any NIOHTTP2Error { probe.report(.failed(error)) }
+      context.fireErrorCaught(error)
     }
   }
 }

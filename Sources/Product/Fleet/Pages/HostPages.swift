@@ -70,6 +70,17 @@ extension FleetRoutes {
     return (host.connected ? Status.current : Status.unreachable).rawValue
   }
 
+  static let lossesShown = 20
+
+  private static func row(_ loss: LossView) -> JSONValue {
+    [
+      "class": .string(loss.lossClass.rawValue), "explanation": .string(loss.explanation),
+      "side": .string(loss.side.rawValue), "at": .string(loss.at.description),
+      "outage": .string(loss.outageMilliseconds.map { Duration.milliseconds($0).words } ?? "no link yet"),
+      "calledFirst": .string(loss.calledFirst?.rawValue ?? ""), "detail": .string(loss.seen.detail),
+    ]
+  }
+
   private func hostPage(_ request: WebRequest) async throws -> WebResponse {
     let slug = try request.slug("host")
     let host = try await reader.host(slug)
@@ -86,6 +97,9 @@ extension FleetRoutes {
           "says": .string(runtime.available ? "available" : "not available"),
         ]
       })
+    let losses = try await reader.losses(host: slug, lossClass: nil, before: nil, limit: Self.lossesShown)
+    values["losses"] = .array(losses.map(Self.row))
+    values["hasLosses"] = .bool(!losses.isEmpty)
     values["placed"] = .array(board.map { Self.row($0) })
     values["hasPlaced"] = .bool(!board.isEmpty)
     values["mayAct"] = .bool(request.caller?.role == .owner)

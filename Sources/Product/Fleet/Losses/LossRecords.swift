@@ -1,0 +1,125 @@
+import Basics
+import Link
+import Store
+
+/// The SQL of losses.
+enum LossRecords {
+  static let migration = Migration(
+    "fleet-0002-loss",
+    [
+      """
+      CREATE TABLE loss (
+        id TEXT PRIMARY KEY NOT NULL, host TEXT NOT NULL, at BIGINT NOT NULL, class TEXT NOT NULL, rule TEXT NOT NULL,
+        seen TEXT NOT NULL, account TEXT, called_first TEXT, recovered_at BIGINT)
+      """,
+      "CREATE INDEX loss_host ON loss (host, at)",
+      "CREATE INDEX loss_class ON loss (class, at)",
+      "ALTER TABLE host ADD COLUMN boot TEXT",
+      "ALTER TABLE host ADD COLUMN kernel TEXT",
+    ])
+
+  static func save(_ loss: Loss, in tx: Transaction) throws {
+    try tx.run(
+      """
+      INSERT INTO loss (id, host, at, class, rule, seen, account, called_first, recovered_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET class = excluded.class, rule = excluded.rule, account = excluded.account,
+        called_first = excluded.called_first, recovered_at = excluded.recovered_at
+      """,
+      [
+        .id(loss.id), .id(loss.host), .time(loss.at), .text(loss.verdict.lossClass.rawValue),
+        .text(loss.verdict.rule.rawValue), .text(try JSONValue(encoding: loss.seen).canonical),
+        .text(try loss.account.map { try JSONValue(encoding: $0).canonical }),
+        .text(loss.calledFirst?.rawValue), .time(loss.recoveredAt),
+      ])
+  }
+
+  static func find(_ id: LossID, in tx: Transaction) throws -> Loss? {
+    try tx.run("SELECT * FROM loss WHERE id = ?", [.id(id)]).first.map(read)
+  }
+
+  /// The newest loss of a Host that nothing was told of yet.
+  static func open(of host: HostID, in tx: Transaction) throws -> Loss? {
+    try tx.run(
+      "SELECT * FROM loss WHERE host = ? AND recovered_at IS NULL ORDER BY at DESC, id DESC LIMIT 1", [.id(host)]
+    ).first.map(read)
+  }
+
+  /// Losses, newest first.
+  ///
+  /// - Parameter before: the time and id of the last one of the page before.
+  static func list(
+    host: HostID?, lossClass: LossClass?, before: (at: Timestamp, id: String)?, limit: Int, in tx: Transaction
+  ) throws -> [Loss] {
+    var (conditions, values): ([String], [SQLValue]) = ([], [])
+    if let host {
+      conditions.append("host = ?")
+      values.append(.id(host))
+    }
+    if let lossClass {
+      conditions.append("class = ?")
+      values.append(.text(lossClass.rawValue))
+    }
+    if let before {
+      conditions.append("(at < ? OR (at = ? AND id < ?))")
+      values += [.time(before.at), .time(before.at), .text(before.id)]
+    }
+    let clause = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+    return try tx.run(
+      "SELECT * FROM loss \(clause) ORDER BY at DESC, id DESC LIMIT ?", values + [.integer(limit)]
+    ).map(read)
+  }
+
+  /// After how much silence the Host's last links died, oldest first, in milliseconds.
+  static func idleDeaths(of host: HostID, in tx: Transaction) throws -> [Int64] {
+    try list(host: host, lossClass: nil, before: nil, limit: 10, in: tx).reversed()
+      .compactMap(\.seen.silentMilliseconds)
+  }
+
+  static func deleteAll(of host: HostID, in tx: Transaction) throws {
+    try tx.run("DELETE FROM loss WHERE host = ?", [.id(host)])
+  }
+
+  private static func read(_ row: SQLRow) throws -> Loss {
+    let lossClass = try word(LossClass.self, row.text("class"), "class")
+    let rule = try word(LossVerdict.Rule.self, row.text("rule"), "rule")
+    return Loss(
+      id: try row.id("id"), host: try row.id("host"),
+      seen: try JSONValue(parsing: row.text("seen")).decode(LossEvidence.self),
+      account: try row.optionalText("account").map { try JSONValue(parsing: $0).decode(PeerAccount.self) },
+      verdict: LossVerdict(lossClass, by: rule),
+      calledFirst: try row.optionalText("called_first").map { try word(LossClass.self, $0, "called_first") },
+      recoveredAt: try row.optionalTime("recovered_at"))
+  }
+
+  private static func word<Word: RawRepresentable<String>>(
+    _ kind: Word.Type, _ text: String, _ column: String
+  ) throws -> Word {
+    guard let word = Word(rawValue: text) else {
+      throw AWError(
+        .storeFailed, "The database holds a value in 'loss.\(column)' that this AW does not know.",
+        next: "Start the AW that wrote it, or restore a backup.")
+    }
+    return word
+  }
+
+  // MARK: - Runs of the Connector and of the Host's kernel
+
+  /// What the last HELLO of a Host said of itself.
+  struct Boots: Sendable, Equatable {
+    let connector: String
+    let kernel: String
+  }
+
+  static func boots(of host: HostID, in tx: Transaction) throws -> Boots? {
+    guard let row = try tx.run("SELECT boot, kernel FROM host WHERE id = ?", [.id(host)]).first,
+      let connector = try row.optionalText("boot"), let kernel = try row.optionalText("kernel")
+    else { return nil }
+    return Boots(connector: connector, kernel: kernel)
+  }
+
+  static func save(_ boots: Boots, of host: HostID, in tx: Transaction) throws {
+    try tx.run(
+      "UPDATE host SET boot = ?, kernel = ? WHERE id = ?", [.text(boots.connector), .text(boots.kernel), .id(host)])
+  }
+}

@@ -1,0 +1,143 @@
+import Basics
+
+/// The class of a loss, with the rule that decided.
+public struct LossVerdict: Codable, Sendable, Equatable {
+  public let lossClass: LossClass
+  /// Which kind of evidence decided, for whoever doubts it.
+  public let rule: Rule
+
+  /// In the order in which they are asked.
+  public enum Rule: String, Codable, Sendable {
+    case signal, restart, account, massLoss, phase, socket, silence, none
+  }
+
+  public init(_ lossClass: LossClass, by rule: Rule) {
+    self.lossClass = lossClass
+    self.rule = rule
+  }
+}
+
+/// Derives the class of a loss from what was seen: a pure function.
+///
+/// Rules, the first that fits decides: an explicit signal; the observer's own crash; what the Connector tells
+/// afterwards; many links lost at once; how far the connection had come; silence and what the kernel says; the
+/// socket's end. The account comes early because it is about the same loss from the other end, and tells what no
+/// single end can know.
+public enum LossClassifier {
+  /// This share of the links, and more than two of them, lost within ten seconds is one loss of many.
+  static let massShare = 0.55
+  static let massMin = 3
+  /// An observer that stood still for this long has to doubt itself.
+  static let stallMax = 1_000
+  /// A Connector that stood still for this long was stopped, whatever the network did.
+  static let suspendedMin = 3_000
+  /// Deaths after about the same idle time, this often, are somebody's timer.
+  static let idleDeathsMin = 3
+  static let idleTolerance = 0.2
+
+  /// - Parameters:
+  ///   - account: nil until the Connector is back.
+  ///   - idleDeaths: after how many milliseconds of silence this Host's earlier links died.
+  public static func classify(
+    _ seen: LossEvidence, account: PeerAccount? = nil, idleDeaths: [Int64] = []
+  ) -> LossVerdict {
+    if let signal = seen.signal { return LossVerdict(of(signal), by: .signal) }
+    if seen.observerRestarted { return LossVerdict(.gatewayCrash, by: .restart) }
+    if let account, let told = told(seen, account) { return LossVerdict(told, by: .account) }
+    if isMass(seen) {
+      return LossVerdict(seen.stallMilliseconds > stallMax ? .gatewayOverload : .networkUnreachable, by: .massLoss)
+    }
+    if let phase = early(seen) { return LossVerdict(phase, by: .phase) }
+    if let silent = silent(seen, idleDeaths) { return LossVerdict(silent, by: .silence) }
+    if let end = ended(seen) { return LossVerdict(end, by: .socket) }
+    return LossVerdict(.unknown, by: .none)
+  }
+
+  private static func of(_ signal: LossEvidence.Signal) -> LossClass {
+    switch signal {
+    case .drain: .gracefulDrain
+    case .unregister: .connectorShutdown
+    case .superseded: .superseded
+    case .revoked: .authRejected
+    case .protocolViolation, .goAway: .protocolError
+    case .shed: .backpressureShed
+    }
+  }
+
+  private static func isMass(_ seen: LossEvidence) -> Bool {
+    seen.observer == .gateway && seen.lostTogether >= massMin
+      && Double(seen.lostTogether) >= massShare * Double(seen.linksBefore)
+  }
+
+  /// What the other end's account decides; nil when it adds nothing.
+  private static func told(_ seen: LossEvidence, _ account: PeerAccount) -> LossClass? {
+    guard account.sameKernel else { return .hostReboot }
+    guard account.sameConnector else { return .connectorCrash }
+    guard let theirs = account.seen, seen.phase == .established else { return nil }
+    if theirs.stallMilliseconds >= Int64(suspendedMin) { return .hostSuspended }
+    switch (seen.silentMilliseconds != nil, theirs.silentMilliseconds != nil, theirs.socket) {
+    case (_, _, .unreachable): return .networkUnreachable
+    // Both heard nothing and nobody closed: the path swallowed it.
+    case (true, true, _), (true, _, .timedOut): return .networkBlackhole
+    // One end went on hearing the other until that one gave up.
+    case (true, false, .closed), (true, false, .reset), (false, true, _): return .asymmetric
+    // Neither process ended, and neither sent what both saw.
+    case (false, false, .reset), (false, false, .closed): return .networkReset
+    default: return nil
+    }
+  }
+
+  /// Losses of a connection that never was.
+  private static func early(_ seen: LossEvidence) -> LossClass? {
+    switch seen.phase {
+    case .established: return nil
+    case .resolving: return .dnsFailure
+    case .connecting:
+      switch seen.socket {
+      case .refused, .reset: return .connectRefused
+      case .unreachable: return .networkUnreachable
+      default: return .connectTimeout
+      }
+    case .handshake:
+      if isSkewed(seen) || seen.tls == .notYetValid { return .clockSkew }
+      return .tlsFailed
+    case .registration:
+      if isSkewed(seen) || seen.refusal == ErrorCode.linkClockSkew.id { return .clockSkew }
+      if seen.refusal == ErrorCode.linkRefused.id { return .protocolError }
+      return seen.refusal == nil ? .gatewayOverload : .authRejected
+    }
+  }
+
+  private static func isSkewed(_ seen: LossEvidence) -> Bool {
+    guard let skew = seen.clockSkewMilliseconds else { return false }
+    return abs(skew) > LinkLimits.clockSkewMax.milliseconds
+  }
+
+  private static func silent(_ seen: LossEvidence, _ idleDeaths: [Int64]) -> LossClass? {
+    guard let silence = seen.silentMilliseconds else { return nil }
+    if isTimer(silence, idleDeaths) { return .natIdleExpiry }
+    guard let tcp = seen.tcp else { return .networkBlackhole }
+    // The far kernel acknowledged everything, its program answered nothing: it stands still.
+    return tcp.unacknowledged == 0 ? .hostSuspended : .networkBlackhole
+  }
+
+  /// Whether deaths come after the same idle time again and again.
+  private static func isTimer(_ silence: Int64, _ earlier: [Int64]) -> Bool {
+    let alike = earlier.suffix(idleDeathsMin).filter {
+      abs(Double($0 - silence)) <= idleTolerance * Double(silence)
+    }
+    // Shorter than this the pings themselves decide when it dies.
+    return silence > 30_000 && alike.count >= idleDeathsMin
+  }
+
+  private static func ended(_ seen: LossEvidence) -> LossClass? {
+    switch (seen.observer, seen.socket) {
+    case (_, .timedOut): .networkBlackhole
+    case (_, .unreachable): .networkUnreachable
+    // Until the Connector is back and tells, a crash is what a close without a word looks like.
+    case (.gateway, .closed), (.gateway, .reset): .connectorCrash
+    case (.connector, .closed), (.connector, .reset): .gatewayCrash
+    case (_, .refused), (_, nil): nil
+    }
+  }
+}
