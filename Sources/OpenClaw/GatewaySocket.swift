@@ -42,8 +42,10 @@ final class GatewaySocket: Sendable {
   }
 
   /// The next frame of the protocol; nil when the socket has closed. What is no JSON is skipped, as the Gateway does.
+  ///
+  /// - Throws: `gatewayUnreachable` when it broke, `CancellationError`.
   func next() async throws -> GatewayFrame? {
-    while let frame = try await iterator.next() {
+    while let frame = try await explaining({ try await iterator.next() }) {
       switch frame.opcode {
       case .text:
         if let parsed = try? GatewayFrame(parsing: String(buffer: frame.unmaskedData)) { return parsed }
@@ -62,8 +64,21 @@ final class GatewaySocket: Sendable {
     return nil
   }
 
+  /// - Throws: `gatewayUnreachable` when it broke.
   func send(_ text: String) async throws {
-    try await channel.writeAndFlush(frame(text)).get()
+    try await explaining { try await channel.writeAndFlush(frame(text)).get() }
+  }
+
+  /// A socket that breaks does so with an error of whatever is below; what a person needs is that it broke.
+  private func explaining<Value>(_ body: () async throws -> Value) async throws -> Value {
+    do {
+      return try await body()
+    } catch let error where error is AWError || error is any ExplainedError || error is CancellationError {
+      throw error
+    } catch {
+      note(error)
+      throw closeError
+    }
   }
 
   /// A write that fails closes the channel, and the reader then tells everybody.

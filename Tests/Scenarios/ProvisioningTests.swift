@@ -80,6 +80,27 @@ struct ProvisioningTests {
     }
   }
 
+  @Test("a release that AW did not start is drift until somebody accepts it; another Gateway is never accepted")
+  func drift() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      try await scene.provision()
+      // As if AW had started an older one, which then upgraded itself.
+      try await scene.control.store.write { try $0.run("UPDATE instance SET version = '2026.1.1'") }
+      let drifted = try await scene.until { $0.status.status == .degraded }
+      #expect(drifted.chain.first { $0.link == .hello }?.code == ErrorCode.gatewayDrifted.id)
+      #expect(try await scene.operate("restart").state == .succeeded)
+      let accepted = try await scene.until { $0.status.status == .current }
+      #expect(accepted.version == Synthetic.version)
+      // As if something else had taken its port.
+      try await scene.control.store.write { try $0.run("UPDATE instance SET gateway_device = 'another'") }
+      let stranger = try await scene.until { view in
+        view.chain.contains { $0.code == ErrorCode.gatewayOtherIdentity.id }
+      }
+      #expect(stranger.chain.first { $0.link == .hello }?.outcome == "failed")
+    }
+  }
+
   @Test("what is refused is refused by name and changes nothing")
   func refusals() async throws {
     try await Scene.with { scene in

@@ -80,7 +80,7 @@ public final class ControlPlane: Sendable {
     publisher = try await EvidencePublisher(
       log: evidence, store: store, vault: vault, directory: directory.evidence, origin: "aw/\(deployment)",
       clock: clock, logger: logger, published: { feed.publish(LiveEvent(topic: EvidenceRoutes.topic)) })
-    let changes = Changes(feed: feed)
+    let (changes, conscience) = (Changes(feed: feed), Conscience())
     let authority = try await LinkAuthority.take(from: vault, at: clock.now)
     let gatekeeper = FleetGatekeeper(
       store: store, evidence: evidence, authority: authority, clock: clock, logger: logger,
@@ -101,7 +101,7 @@ public final class ControlPlane: Sendable {
       model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
-      policy: policy, logger: logger, changed: { changes.publish(.instances($0)) })
+      policy: policy, conscience: conscience, logger: logger, changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
     engine = WorkEngine(
       store: store, plans: steps.plans, clock: clock, logger: logger,
@@ -111,7 +111,7 @@ public final class ControlPlane: Sendable {
     fleet = FleetService(
       acts: acts, store: store, vault: vault, gateway: gateway, engine: engine, model: settings.model,
       changed: { changes.publish($0) })
-    reader = FleetReader(store: store, gateway: gateway, policy: policy, clock: clock)
+    reader = FleetReader(store: store, gateway: gateway, policy: policy, conscience: conscience, clock: clock)
     access = AccessService(
       store: store, acts: acts,
       csrfKey: try await vault.putIfAbsent(try SecretReference("web/csrf-key")) { .randomHex(byteCount: 32) },

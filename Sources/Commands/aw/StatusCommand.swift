@@ -53,6 +53,7 @@ struct StatusCommand: AsyncParsableCommand, JSONAnswering {
     }
     let instanceWords = counts.isEmpty ? "No Instance" : "Instances: " + counts.joined(separator: ", ")
     Console.line("\(instanceWords). Hosts: \(summary.hostsConnected) of \(summary.hosts) linked.")
+    if let doubt = summary.doubt { Console.line("The Watchdog doubts itself. \(doubt)") }
     for view in instances {
       let name = view.slug.text.column(24)
       let age = view.status.evidenceAt.map { "evidence \(Console.age($0, now: summary.now))" } ?? "no evidence"

@@ -98,6 +98,8 @@ extension ErrorCode {
   public static let gatewayPairingRequired = ErrorCode("openclaw.pairing-required", http: 502)
   public static let gatewayProtocol = ErrorCode("openclaw.protocol", http: 502)
   public static let gatewayTimeout = ErrorCode("openclaw.timeout", http: 504)
+  public static let gatewayOtherIdentity = ErrorCode("openclaw.other-identity", http: 502)
+  public static let gatewayDrifted = ErrorCode("openclaw.drifted", http: 409)
   public static let modelNotConfigured = ErrorCode("model.not-configured", http: 409)
   public static let modelTurnFailed = ErrorCode("openclaw.model-turn-failed", http: 502)
 
@@ -111,7 +113,7 @@ extension ErrorCode {
     targetRefused, orgUnknown, instanceUnknown, operationUnknown, operationRunning, operationDeadline,
     runtimeUnavailable, runtimeProgramMissing, runtimeImageMissing, runtimePortTaken, runtimeDiskFull, runtimeFailed,
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
-    gatewayProtocol, gatewayTimeout, modelNotConfigured, modelTurnFailed,
+    gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

@@ -24,7 +24,9 @@ struct ChainRecorder: Sendable {
 
   /// - Returns: the evidence as it is now.
   @discardableResult
-  func record(_ report: ChainReport, of id: InstanceID) async throws -> StatusEvidence {
+  func record(
+    _ report: ChainReport, of id: InstanceID, doubt: SelfDoubt? = nil
+  ) async throws -> StatusEvidence {
     let now = clock.now
     return try await store.write { tx in
       var known = try FleetRecords.evidence(of: id, in: tx)
@@ -32,10 +34,11 @@ struct ChainRecorder: Sendable {
       guard let instance = try FleetRecords.instance(id, in: tx) else { return known }
       known.take(report)
       if report.result(.turn) != nil { try append(.instanceChecked, try summary(report), instance, at: now, in: tx) }
-      let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now)
+      let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now, doubt: doubt)
       // An Instance of which nothing was recorded yet is one that AW does not know.
       let before = known.announced?.status ?? .unknown
-      if before != reading.status {
+      // While the watch doubts itself no single Instance's change is news: the doubt is, and it is recorded once.
+      if before != reading.status, doubt == nil {
         let change: JSONValue = [
           "from": .string(before.rawValue),
           "to": .string(reading.status.rawValue), "reason": .string(reading.reason),

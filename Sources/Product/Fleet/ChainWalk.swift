@@ -27,8 +27,10 @@ public struct ChainWalk: Sendable {
     var degraded: AWError?
   }
 
-  /// - Parameter turn: whether to end with a model turn, which costs tokens.
-  public func walk(_ instance: Instance, turn: Bool) async -> ChainReport {
+  /// - Parameters:
+  ///   - turn: whether to end with a model turn, which costs tokens.
+  ///   - acceptsVersion: AW asked for a start, so whatever release runs now is the one to run.
+  public func walk(_ instance: Instance, turn: Bool, acceptsVersion: Bool = false) async -> ChainReport {
     var results: [CheckResult] = []
     var client: GatewayClient?
     defer { client?.close() }
@@ -52,7 +54,7 @@ public struct ChainWalk: Sendable {
         case .hello:
           let opened = try await hello(instance, dialer)
           client = opened
-          seen = Self.greeting(opened, instance)
+          seen = try await greeting(opened, instance, acceptsVersion: acceptsVersion)
         case .health: seen = try await health(client)
         case .turn: seen = try await modelTurn(client)
         }
@@ -128,9 +130,17 @@ public struct ChainWalk: Sendable {
       through: dialer, credentials: .init(token: token, device: device), options: .control(version: version))
   }
 
-  private static func greeting(_ client: GatewayClient, _ instance: Instance) -> Seen {
+  /// Whether it is the same Gateway as at pairing, with the same release and the same scopes.
+  private func greeting(_ client: GatewayClient, _ instance: Instance, acceptsVersion: Bool) async throws -> Seen {
+    let device = try await client.call("gateway.identity.get")["deviceId"]?.stringValue
+    if let pinned = instance.gatewayDevice, device != pinned {
+      throw AWError(
+        .gatewayOtherIdentity, "Another Gateway answers on this Instance's port than the one that AW paired with.",
+        next: "Find out what took its place on the Host. If its state was restored or made anew, provision it again.")
+    }
     let missing = Set(ConnectOptions.narrowestScopes).subtracting(client.hello.scopes)
     let evidence: JSONValue = [
+      "gatewayDevice": device.map { .string($0) } ?? .null,
       "version": .string(client.hello.version), "protocol": .integer(client.hello.protocolVersion),
       "scopes": .array(client.hello.scopes.map { .string($0) }),
     ]
@@ -140,6 +150,13 @@ public struct ChainWalk: Sendable {
         degraded: AWError(
           .gatewayRefused, "The Gateway gave AW's device fewer scopes than it was paired with.",
           next: "Its pairing was narrowed on the Instance; provision it again."))
+    }
+    if !acceptsVersion, let known = instance.version, known != client.hello.version {
+      return Seen(
+        evidence: evidence,
+        degraded: AWError(
+          .gatewayDrifted, "It runs OpenClaw \(client.hello.version), and AW last started it as \(known).",
+          next: "It was upgraded without AW. To accept the release: 'aw instance restart \(instance.slug)'."))
     }
     return Seen(evidence: evidence)
   }

@@ -1,4 +1,5 @@
 import Basics
+import Evidence
 import Gateway
 import Link
 import Logging
@@ -26,12 +27,13 @@ public final class ChainWatch: Service {
   private let timer: any Clock<Duration>
   private let schedule: Mutex<WatchSchedule>
   private let startedAt: Timestamp
+  private let conscience: Conscience
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
 
   /// - Parameter changed: told after every walk that was recorded, for live pages.
   public init(
-    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, logger: Logger,
+    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, logger: Logger,
     timer: any Clock<Duration> = ContinuousClock(), changed: @escaping @Sendable (InstanceID) -> Void
   ) {
     self.walk = walk
@@ -41,6 +43,7 @@ public final class ChainWatch: Service {
     recorder = ChainRecorder(
       store: steps.store, evidence: steps.evidence, clock: steps.clock, policy: policy, changed: changed)
     self.policy = policy
+    self.conscience = conscience
     self.logger = logger
     self.timer = timer
     schedule = Mutex(WatchSchedule(interval: policy.interval))
@@ -98,11 +101,24 @@ public final class ChainWatch: Service {
   private func due() async -> [Instance] {
     do {
       let all = try await store.read { tx in try FleetRecords.watched(in: tx) }
+      let active = all.filter { $0.state == .active }
+      if let change = conscience.look(at: active, now: clock.now) { try await record(change) }
       let ready = Set(schedule.withLock { $0.due(among: all.map(\.id), now: clock.now) })
       return all.filter { ready.contains($0.id) }
     } catch {
       logger.error("the Instances to check could not be read", metadata: ["error": "\(error)"])
       return []
+    }
+  }
+
+  /// A doubt that begins or ends is one entry, whatever it does to how many Instances.
+  private func record(_ change: Conscience.Change) async throws {
+    let (kind, data) = change.entry
+    let now = clock.now
+    logger.warning("the Watchdog's doubt changed", metadata: ["kind": "\(kind)"])
+    try await store.write { [recorder] tx in
+      try recorder.evidence.append(
+        EvidenceEntry(kind: kind, at: now, actor: ChainRecorder.actor, data: data), in: tx)
     }
   }
 
@@ -127,7 +143,9 @@ public final class ChainWatch: Service {
       let report = await walk.walk(instance, turn: turn)
       // What a shutdown cut off says nothing about the Instance.
       guard !Task.isCancelled else { return nil }
-      return ConfirmDecision.again(try await recorder.record(report, of: instance.id), now: clock.now)
+      let now = try await recorder.record(report, of: instance.id, doubt: conscience.doubt)
+      conscience.note(instance, missingSince: now.missingSince)
+      return ConfirmDecision.again(now, now: clock.now)
     } catch {
       logger.error(
         "a check could not be recorded",

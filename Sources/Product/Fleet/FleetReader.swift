@@ -9,12 +9,14 @@ public struct FleetReader: Sendable {
   let store: Store
   let gateway: AWGateway
   let policy: StatusPolicy
+  let conscience: Conscience
   let clock: WallClock
 
-  public init(store: Store, gateway: AWGateway, policy: StatusPolicy, clock: WallClock) {
+  public init(store: Store, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience, clock: WallClock) {
     self.store = store
     self.gateway = gateway
     self.policy = policy
+    self.conscience = conscience
     self.clock = clock
   }
 
@@ -77,7 +79,7 @@ public struct FleetReader: Sendable {
     return FleetSummary(
       statuses: statuses, instances: board.count, hosts: hosts.count,
       hostsConnected: hosts.filter { gateway.isConnected($0.id) }.count, worst: board.first?.status.status,
-      now: clock.now)
+      doubt: conscience.doubt?.reason, now: clock.now)
   }
 
   private struct Names {
@@ -93,7 +95,7 @@ public struct FleetReader: Sendable {
 
   private func view(_ instance: Instance, _ names: Names, now: Timestamp, in tx: Transaction) throws -> InstanceView {
     let evidence = try FleetRecords.evidence(of: instance.id, in: tx)
-    let reading = StatusReading.of(evidence, asked: instance.state, policy: policy, now: now)
+    let reading = StatusReading.of(evidence, asked: instance.state, policy: policy, now: now, doubt: conscience.doubt)
     // A record without its Org or Host cannot come from AW: say so by name rather than leave the row out.
     let gone = try Slug("gone")
     return InstanceView(

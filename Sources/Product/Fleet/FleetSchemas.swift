@@ -77,8 +77,8 @@ enum FleetSchemas {
     [
       "statuses": ["type": "object", "additionalProperties": JSONSchema.integer], "instances": JSONSchema.integer,
       "hosts": JSONSchema.integer, "hostsConnected": JSONSchema.integer,
-      "worst": JSONSchema.oneOf(Status.allCases.map(\.rawValue)), "now": JSONSchema.time,
-    ], optional: ["worst"])
+      "worst": JSONSchema.oneOf(Status.allCases.map(\.rawValue)), "doubt": JSONSchema.text, "now": JSONSchema.time,
+    ], optional: ["worst", "doubt"])
 
   static let orgRequest = JSONSchema.object(
     ["slug": JSONSchema.slug, "name": JSONSchema.text, "sort": JSONSchema.text], optional: ["name", "sort"])

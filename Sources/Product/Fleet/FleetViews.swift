@@ -203,6 +203,8 @@ public struct FleetSummary: Codable, Sendable, Equatable {
   public let hostsConnected: Int
   /// The worst status of all; nil without Instances.
   public let worst: Status?
+  /// Why the Watchdog doubts what it sees; nil when it does not. Then nothing is called unreachable.
+  public let doubt: String?
   /// The time of the control plane that ages are counted from.
   public let now: Timestamp
 }

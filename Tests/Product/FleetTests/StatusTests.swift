@@ -69,6 +69,22 @@ struct StatusTests {
     #expect(reading.link == link)
   }
 
+  @Test("a greeting that lacks a scope is degraded, and never a step towards unreachable")
+  func missingScope() {
+    let failure = CheckFailure(code: "openclaw.refused", message: "It lacks a scope.", next: "Pair again.")
+    var evidence = StatusEvidence()
+    evidence.take(Self.walk(0, turn: true))
+    for second in stride(from: 15, through: 90, by: 15) {
+      let results = Self.walk(second).results.map { result in
+        result.link == .hello
+          ? CheckResult(
+            link: .hello, outcome: .degraded(failure), at: result.at, durationMilliseconds: 1, evidence: .null) : result
+      }
+      evidence.take(ChainReport(results: results))
+      #expect(Self.status(evidence, at: second + 1) == .degraded)
+    }
+  }
+
   @Test("one or two failed walks are not proof", arguments: [ChainLink.host, .runtime, .live, .ready, .hello])
   func soft(link: ChainLink) {
     let one = Self.evidence(Self.walk(0, turn: true), Self.walk(5, failing: link))

@@ -141,8 +141,13 @@ public struct ChainReport: Codable, Sendable, Equatable {
     return nil
   }
 
-  /// Whether AW reached the Instance's Gateway and was let in.
-  public var isReached: Bool { result(.hello)?.outcome == .passed }
+  /// Whether AW reached the Instance's Gateway and was let in, with whatever it then found amiss.
+  public var isReached: Bool {
+    switch result(.hello)?.outcome {
+    case .passed, .degraded: true
+    case .failed, .skipped, nil: false
+    }
+  }
 
   public var at: Timestamp? { results.map(\.at).max() }
 }

@@ -110,12 +110,13 @@ public struct StatusReading: Codable, Sendable, Equatable {
     self.evidenceAt = evidenceAt
   }
 
-  /// The status of an Instance: a pure function of evidence, of what AW was asked to make of it, of policy and now.
+  /// The status of an Instance: a pure function of evidence, of what AW was asked to make of it, of policy, of now, and
+  /// of whether the watch doubts itself.
   public static func of(
-    _ evidence: StatusEvidence, asked: Instance.State, policy: StatusPolicy, now: Timestamp
+    _ evidence: StatusEvidence, asked: Instance.State, policy: StatusPolicy, now: Timestamp, doubt: SelfDoubt? = nil
   ) -> StatusReading {
     switch asked {
-    case .active: running(evidence, policy: policy, now: now)
+    case .active: running(evidence, policy: policy, now: now).doubted(doubt)
     case .stopped: stopped(evidence, policy: policy, now: now)
     case .provisioning: .init(.unknown, "It is being provisioned.", evidenceAt: nil)
     case .removing: .init(.unknown, "It is being removed.", evidenceAt: nil)

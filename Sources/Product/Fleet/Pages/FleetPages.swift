@@ -59,7 +59,7 @@ extension FleetRoutes {
     }
     let values: JSONValue = [
       "instances": .array(board.map { Self.row($0) }), "hasInstances": .bool(!board.isEmpty),
-      "counts": .array(counts), "hosts": .integer(Int64(summary.hosts)),
+      "counts": .array(counts), "doubt": .string(summary.doubt ?? ""), "hosts": .integer(Int64(summary.hosts)),
       "hostsConnected": .integer(Int64(summary.hostsConnected)), "mayCreate": .bool(request.caller?.role == .owner),
     ]
     return .page(Page("Fleet", template: "fleet/fleet", values: values, live: FleetTopics.fleet))

@@ -223,14 +223,18 @@ public struct InstanceSteps: Sendable {
   private func verify(_ operation: WorkOperation) async throws -> JSONValue {
     let instance = try await instance(of: operation)
     let walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: version)
-    let report = await walk.walk(instance, turn: true)
+    let report = await walk.walk(instance, turn: true, acceptsVersion: true)
     try await ChainRecorder(store: store, evidence: evidence, clock: clock).record(report, of: instance.id)
     if let broken = report.broken {
       throw AWError(
         ErrorCode.named(broken.failure.code), "Not verified: \(broken.link.title): \(broken.failure.message)",
         next: broken.failure.next)
     }
-    try await change(instance.id) { $0.state = .active }
+    let version = report.result(.hello)?.evidence["version"]?.stringValue
+    try await change(instance.id) {
+      $0.state = .active
+      $0.version = version ?? $0.version
+    }
     return try JSONValue(encoding: report)
   }
 
