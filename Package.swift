@@ -104,7 +104,7 @@ let product: [Target] = [
     "Fleet", "Product/Fleet",
     [
       "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto, logging,
-      nioCore, httpTypes, lifecycle,
+      coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")])
 ]
 

@@ -26,6 +26,13 @@ struct ProvisioningTests {
       #expect(view.chain.map(\.link) == ChainLink.allCases)
       #expect(view.chain.allSatisfy { $0.outcome == "passed" })
 
+      let metrics = try await scene.client.metrics()
+      for line in [
+        #"aw_instances{status="unreachable"}"#, #"aw_hosts_linked"#, #"aw_evidence_entries"#, #"aw_http_requests"#,
+      ] {
+        #expect(metrics.contains(line), "\(metrics)")
+      }
+
       // Every act, transition and step is in the evidence, which verifies from its directory alone.
       let published = await scene.control.publisher.publish()
       #expect(published.problem == nil)

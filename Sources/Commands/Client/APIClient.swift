@@ -72,7 +72,7 @@ public struct APIClient: Sendable {
     var request = HTTPClientRequest(url: base + "/api/v1" + path + Self.text(query))
     request.method = .init(rawValue: method.rawValue)
     request.headers.add(name: "accept", value: "application/json")
-    if let token { token.withText { request.headers.add(name: "authorization", value: "Bearer \($0)") } }
+    request = authorised(request)
     if let body {
       request.headers.add(name: "content-type", value: "application/json")
       request.body = .bytes(ByteBuffer(data: try JSONEncoder().encode(body)))
@@ -87,6 +87,18 @@ public struct APIClient: Sendable {
   public func readiness() async throws -> JSONValue {
     let (status, bytes) = try await execute(HTTPClientRequest(url: base + "/readyz"))
     return try Self.parse(bytes, status)
+  }
+
+  /// The metrics, as Prometheus text.
+  public func metrics() async throws -> String {
+    let (_, bytes) = try await execute(authorised(HTTPClientRequest(url: base + "/metrics")))
+    return String(buffer: bytes)
+  }
+
+  private func authorised(_ request: HTTPClientRequest) -> HTTPClientRequest {
+    var request = request
+    if let token { token.withText { request.headers.add(name: "authorization", value: "Bearer \($0)") } }
+    return request
   }
 
   /// The same as a value.

@@ -104,6 +104,7 @@ extension ControlPlane {
       },
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
       feed, gateway, engine, watch,
+      FleetMetrics(reader: reader, evidence: evidence, factory: metrics, logger: logger),
       Loop("sweep") {
         await cancelWhenGracefulShutdown {
           repeat {

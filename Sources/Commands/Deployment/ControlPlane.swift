@@ -24,6 +24,7 @@ public final class ControlPlane: Sendable {
   let watch: ChainWatch
   let engine: WorkEngine
   let feed: LiveFeed
+  let metrics: PrometheusRegistry
   let evidence: EvidenceLog
   let acts: Acts
   let directory: DataDirectory
@@ -80,10 +81,12 @@ public final class ControlPlane: Sendable {
     publisher = try await EvidencePublisher(
       log: evidence, store: store, vault: vault, directory: directory.evidence, origin: "aw/\(deployment)",
       clock: clock, logger: logger, published: { feed.publish(LiveEvent(topic: EvidenceRoutes.topic)) })
+    let metrics = PrometheusRegistry()
+    self.metrics = metrics
     let (changes, conscience) = (Changes(feed: feed), Conscience())
     let authority = try await LinkAuthority.take(from: vault, at: clock.now)
     let gatekeeper = FleetGatekeeper(
-      store: store, evidence: evidence, authority: authority, clock: clock, logger: logger,
+      store: store, evidence: evidence, authority: authority, metrics: metrics, clock: clock, logger: logger,
       changed: { changes.linkChanged($0) })
     // Before the first Host is back: what it tells then belongs to this.
     try await gatekeeper.recordCrash()
@@ -101,7 +104,8 @@ public final class ControlPlane: Sendable {
       model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
-      policy: policy, conscience: conscience, logger: logger, changed: { changes.publish(.instances($0)) })
+      policy: policy, conscience: conscience, metrics: metrics, logger: logger,
+      changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
     engine = WorkEngine(
       store: store, plans: steps.plans, clock: clock, logger: logger,
@@ -131,7 +135,7 @@ public final class ControlPlane: Sendable {
       configuration: WebConfiguration(
         usesHTTPS: publicURL.hasPrefix("https:"), isBehindProxy: settings.publicURL != nil,
         metricsArePublic: settings.metricsArePublic),
-      store: store, access: access, acts: acts, feed: feed, metrics: PrometheusRegistry(), readiness: readiness,
+      store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
       routes: fleetRoutes.routes + evidenceRoutes.routes + accessRoutes.routes,
       rooms: [try FleetRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages], assets: try AssetFiles.load(),
       clock: clock, logger: logger)

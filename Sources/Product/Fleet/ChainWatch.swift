@@ -1,4 +1,5 @@
 import Basics
+import CoreMetrics
 import Evidence
 import Gateway
 import Link
@@ -28,13 +29,15 @@ public final class ChainWatch: Service {
   private let schedule: Mutex<WatchSchedule>
   private let startedAt: Timestamp
   private let conscience: Conscience
+  private let counters: FleetCounters
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
 
   /// - Parameter changed: told after every walk that was recorded, for live pages.
   public init(
-    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, logger: Logger,
-    timer: any Clock<Duration> = ContinuousClock(), changed: @escaping @Sendable (InstanceID) -> Void
+    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience,
+    metrics: any MetricsFactory, logger: Logger, timer: any Clock<Duration> = ContinuousClock(),
+    changed: @escaping @Sendable (InstanceID) -> Void
   ) {
     self.walk = walk
     store = steps.store
@@ -44,6 +47,7 @@ public final class ChainWatch: Service {
       store: steps.store, evidence: steps.evidence, clock: steps.clock, policy: policy, changed: changed)
     self.policy = policy
     self.conscience = conscience
+    counters = FleetCounters(factory: metrics)
     self.logger = logger
     self.timer = timer
     schedule = Mutex(WatchSchedule(interval: policy.interval))
@@ -143,6 +147,7 @@ public final class ChainWatch: Service {
       let report = await walk.walk(instance, turn: turn)
       // What a shutdown cut off says nothing about the Instance.
       guard !Task.isCancelled else { return nil }
+      counters.walked(report)
       let now = try await recorder.record(report, of: instance.id, doubt: conscience.doubt)
       conscience.note(instance, missingSince: now.missingSince)
       return ConfirmDecision.again(now, now: clock.now)

@@ -1,4 +1,5 @@
 import Basics
+import CoreMetrics
 import Crypto
 import Evidence
 import Foundation
@@ -14,18 +15,20 @@ public struct FleetGatekeeper: GatewayDelegate {
   let authority: Authority
   let clock: WallClock
   let logger: Logger
+  let counters: FleetCounters
   let changed: @Sendable (HostID) -> Void
 
   /// - Parameter changed: told after every commit, for live pages.
   public init(
-    store: Store, evidence: EvidenceLog, authority: Authority, clock: WallClock, logger: Logger,
-    changed: @escaping @Sendable (HostID) -> Void
+    store: Store, evidence: EvidenceLog, authority: Authority, metrics: any MetricsFactory, clock: WallClock,
+    logger: Logger, changed: @escaping @Sendable (HostID) -> Void
   ) {
     self.store = store
     self.evidence = evidence
     self.authority = authority
     self.clock = clock
     self.logger = logger
+    counters = FleetCounters(factory: metrics)
     self.changed = changed
   }
 
@@ -147,6 +150,7 @@ public struct FleetGatekeeper: GatewayDelegate {
       host.disconnectedAt = now
       host.lastLoss = loss.verdict.lossClass.rawValue
       try LossRecords.save(loss, in: tx)
+      tx.afterCommit { [counters, verdict = loss.verdict] in counters.lost(verdict) }
       return [
         "loss": .string(loss.id.text), "class": .string(loss.verdict.lossClass.rawValue),
         "rule": .string(loss.verdict.rule.rawValue), "detail": .string(seen.detail),
