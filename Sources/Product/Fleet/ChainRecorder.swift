@@ -5,6 +5,8 @@ import Store
 
 extension EvidenceKind {
   public static let instanceChecked = EvidenceKind("instance.checked")
+  public static let instanceFlappingBegan = EvidenceKind("instance.flapping-began")
+  public static let instanceFlappingEnded = EvidenceKind("instance.flapping-ended")
   public static let instanceStatusChanged = EvidenceKind("instance.status-changed")
 }
 
@@ -35,22 +37,41 @@ struct ChainRecorder: Sendable {
       known.take(report)
       if report.result(.turn) != nil { try append(.instanceChecked, try summary(report), instance, at: now, in: tx) }
       let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now, doubt: doubt)
-      // An Instance of which nothing was recorded yet is one that AW does not know.
-      let before = known.announced?.status ?? .unknown
-      // While the watch doubts itself no single Instance's change is news: the doubt is, and it is recorded once.
-      if before != reading.status, doubt == nil {
-        let change: JSONValue = [
-          "from": .string(before.rawValue),
-          "to": .string(reading.status.rawValue), "reason": .string(reading.reason),
-          "link": reading.link.map { .string($0.rawValue) } ?? .null,
-        ]
-        try append(.instanceStatusChanged, change, instance, at: now, in: tx)
-        known.announced = .init(status: reading.status, at: now)
-      }
+      if doubt == nil { try announce(reading, &known, instance, at: now, in: tx) }
       try FleetRecords.save(known, of: id, at: now, in: tx)
       tx.afterCommit { changed(id) }
       return known
     }
+  }
+
+  /// Records a change of status once; one that goes back and forth is recorded as that, once.
+  ///
+  /// Not called while the watch doubts itself: then no single Instance's change is news.
+  private func announce(
+    _ reading: StatusReading, _ known: inout StatusEvidence, _ instance: Instance, at now: Timestamp, in tx: Transaction
+  ) throws {
+    // An Instance of which nothing was recorded yet is one that AW does not know.
+    let before = known.announced?.status ?? .unknown
+    var flapping = known.flapping ?? Flapping()
+    switch flapping.look(changed: before != reading.status, at: now) {
+    case .none: break
+    case .change:
+      let change: JSONValue = [
+        "from": .string(before.rawValue), "to": .string(reading.status.rawValue), "reason": .string(reading.reason),
+        "link": reading.link.map { .string($0.rawValue) } ?? .null,
+      ]
+      try append(.instanceStatusChanged, change, instance, at: now, in: tx)
+    case .began:
+      let data: JSONValue = [
+        "changes": .integer(Int64(flapping.changes.count)), "to": .string(reading.status.rawValue),
+        "reason": .string(reading.reason),
+      ]
+      try append(.instanceFlappingBegan, data, instance, at: now, in: tx)
+    case .ended:
+      try append(.instanceFlappingEnded, ["to": .string(reading.status.rawValue)], instance, at: now, in: tx)
+    }
+    known.flapping = flapping
+    if before != reading.status { known.announced = .init(status: reading.status, at: now) }
   }
 
   private func summary(_ report: ChainReport) throws -> JSONValue {

@@ -42,7 +42,7 @@ enum FleetSchemas {
   private static let status = JSONSchema.object(
     [
       "status": JSONSchema.oneOf(Status.allCases.map(\.rawValue)), "reason": JSONSchema.text, "link": link,
-      "evidenceAt": JSONSchema.time, "since": JSONSchema.time,
+      "evidenceAt": JSONSchema.time, "since": JSONSchema.time, "flapping": JSONSchema.bool,
     ], optional: ["link", "evidenceAt", "since"])
 
   private static let step = JSONSchema.object(

@@ -113,10 +113,14 @@ public struct StatusView: Codable, Sendable, Equatable {
   public let link: ChainLink?
   /// The age of this is what a screen shows.
   public let evidenceAt: Timestamp?
+  /// Whether it goes back and forth: more than six changes within ten minutes, and no ten minutes of calm since.
+  public let flapping: Bool
   /// Since when the status is this one, as recorded; nil when AW has not recorded it.
   public let since: Timestamp?
 
-  init(_ reading: StatusReading, announced: StatusEvidence.Announcement?) {
+  init(_ reading: StatusReading, _ evidence: StatusEvidence) {
+    let announced = evidence.announced
+    flapping = evidence.flapping?.isFlapping ?? false
     status = reading.status
     reason = reading.reason
     link = reading.link

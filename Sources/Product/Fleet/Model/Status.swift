@@ -62,6 +62,8 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
   public var missingSince: Timestamp?
   /// The last transition that was recorded: what the evidence log says, so that it says each one once.
   public var announced: Announcement?
+  /// Whether its status goes back and forth; nil until it first changed.
+  public var flapping: Flapping?
 
   public struct Announcement: Codable, Sendable, Equatable {
     public var status: Status

@@ -71,7 +71,7 @@ extension FleetRoutes {
       "slug": .string(view.slug.text), "org": .string(view.org.text), "host": .string(view.host.text),
       "status": .string(view.status.status.rawValue), "reason": .string(view.status.reason),
       "at": .string(view.status.evidenceAt?.description ?? ""), "version": .string(view.version ?? ""),
-      "since": .string(view.status.since?.description ?? ""),
+      "flapping": .bool(view.status.flapping), "since": .string(view.status.since?.description ?? ""),
       "doing": .string(view.operation.flatMap { $0.isFinished ? nil : doing($0) } ?? ""),
     ]
   }
