@@ -18,7 +18,7 @@ struct UpTests {
       let ready = try await up.document()
       #expect(ready["status"] == "current" && ready["instance"] == "acme-main")
       try await Self.check(data)
-      try await Self.checkSecrets(data)
+      try await Self.checkSecrets(data, log: up.log)
       #expect(try await up.end(SIGTERM) == 0)
       #expect(await ProcessLook.gone(data))
     }
@@ -39,8 +39,9 @@ struct UpTests {
     try await Self.checkFlippedByte(data + "/evidence")
   }
 
+  /// With everything in the log that can be in it.
   static func arguments(_ data: String) -> [String] {
-    ["up", "--data", data, "--listen", "127.0.0.1:0", "--json"]
+    ["up", "--data", data, "--listen", "127.0.0.1:0", "--json", "--log-level", "trace"]
   }
 
   private static func check(_ data: String) async throws {
@@ -59,7 +60,7 @@ struct UpTests {
 
   /// The Gateway's token, in every form that it could have leaked in: nowhere but in the vault, which is sealed, and
   /// with the Instance.
-  private static func checkSecrets(_ data: String) async throws {
+  private static func checkSecrets(_ data: String, log: String) async throws {
     let vault = try Vault.open(file: data + "/vault", key: .fromFile(data + "/vault.key"))
     let references = try await vault.references().filter { $0.text.hasSuffix("/gateway-token") }
     let token = try await vault.get(try #require(references.first))
@@ -80,6 +81,8 @@ struct UpTests {
     }
     // Without this the search above could look for the wrong thing.
     #expect(environmentHasIt)
+    #expect(log.contains(" trace ") || log.contains(" debug "))
+    #expect(!needles.contains { log.contains($0) })
     let processes = ProcessLook.all()
     #expect(!processes.contains { found in needles.contains { found.arguments.contains($0) } })
     let holders = processes.filter { found in needles.contains { found.environment.contains($0) } }
