@@ -19,10 +19,16 @@ final class LinkScene: Sendable {
   let directory: String
   private let running: Task<Void, any Error>
 
-  init(clockOffset: Duration = .zero) async throws {
-    let clock = WallClock.system
+  /// How far the clocks of both ends are ahead of the machine's.
+  let ahead = NIOLockedValueBox(Duration.zero)
+  let clock: WallClock
+
+  init() async throws {
+    let ahead = ahead
+    let clock = WallClock { WallClock.system.now.advanced(by: ahead.withLockedValue { $0 }) }
+    self.clock = clock
     (authority, _) = try Authority.make(at: clock.now)
-    delegate = RecordingDelegate(authority: authority)
+    delegate = RecordingDelegate(authority: authority, clock: clock)
     let identity = try authority.gatewayIdentity(at: clock.now)
     gateway = try await AWGateway.listen(
       .init(address: "127.0.0.1", port: 0, identity: identity, authorities: [authority.certificate]),
@@ -41,7 +47,8 @@ final class LinkScene: Sendable {
   func connector(_ runtime: any InstanceRuntime, name: String = "host-1") throws -> Task<Void, any Error> {
     let connector = try Connector(
       configuration: .init(directory: directory + "/" + name, program: "test"),
-      runtimes: Runtimes([runtime], logger: Logger(label: "runtimes")), logger: Logger(label: "connector"))
+      runtimes: Runtimes([runtime], logger: Logger(label: "runtimes")), clock: clock,
+      logger: Logger(label: "connector"))
     return Task { try await connector.run() }
   }
 
@@ -60,8 +67,11 @@ final class RecordingDelegate: GatewayDelegate {
   private let lost: AsyncStream<LossEvidence>.Continuation
   private let used = NIOLockedValueBox<Set<String>>([])
 
-  init(authority: Authority) {
+  private let clock: WallClock
+
+  init(authority: Authority, clock: WallClock) {
     self.authority = authority
+    self.clock = clock
     (arrivals, arrived) = AsyncStream.makeStream()
     (losses, lost) = AsyncStream.makeStream()
   }
@@ -79,7 +89,7 @@ final class RecordingDelegate: GatewayDelegate {
 
   func admit(_ hello: Hello, from host: HostID) async throws {}
   func renew(_ host: HostID, request: String) async throws -> CertificateBundle {
-    try authority.signHost(host, request: request, at: Timestamp(.now))
+    try authority.signHost(host, request: request, at: clock.now)
   }
   func connected(_ host: HostID, _ hello: Hello) async { arrived.yield(hello) }
   func disconnected(_ host: HostID, _ seen: LossEvidence) async { lost.yield(seen) }
@@ -234,6 +244,34 @@ struct LinkTests {
     #expect(try scene.gateway.session(of: state.host).connection != old)
     second.cancel()
     _ = await second.result
+    await scene.close()
+  }
+
+  @Test("a certificate past half of its life is renewed through the link, which stays up")
+  func renewal() async throws {
+    let scene = try await LinkScene()
+    let state = try await scene.enrol()
+    let first = state.document.bundle.notAfter
+    // Twenty of its twenty-four hours later, for both ends.
+    scene.ahead.withLockedValue { $0 = .seconds(20 * 3_600) }
+    let instance = InstanceID.make(at: Timestamp(.now))
+    let connector = try scene.connector(EchoRuntime(instance: instance, port: nil))
+    _ = await scene.delegate.nextHello()
+    var renewed = first
+    while renewed <= first {
+      renewed = try HostState.load(from: scene.directory + "/host-1").document.bundle.notAfter
+    }
+    #expect(renewed.since(first) > .seconds(19 * 3_600))
+    // The same link, and the next one with the new certificate once the old one is past its end.
+    #expect(scene.gateway.isConnected(state.host))
+    scene.ahead.withLockedValue { $0 = .seconds(30 * 3_600) }
+    connector.cancel()
+    _ = await connector.result
+    _ = await scene.delegate.nextLoss()
+    let again = try scene.connector(EchoRuntime(instance: instance, port: nil))
+    #expect(await scene.delegate.nextHello() != nil)
+    again.cancel()
+    _ = await again.result
     await scene.close()
   }
 
