@@ -52,9 +52,9 @@ actor Deployed {
       return control
     }
 
-    func connect(ticket: String? = nil) async throws -> LongRunning {
+    func connect(ticket: String? = nil, replacing: Bool = false) async throws -> LongRunning {
       let program = ["--openclaw", try Programs.synthetic(), "--openclaw-argument", "openclaw"]
-      let enrolling = ticket == nil ? [] : ["--enrol", "127.0.0.1:\(gateway)"]
+      let enrolling = ticket == nil ? [] : ["--enrol", "127.0.0.1:\(gateway)"] + (replacing ? ["--replace"] : [])
       return try await LongRunning(
         try Programs.aw(), ["connect", "--data", folder + "/host", "--json"] + program + enrolling,
         input: ticket.map { $0 + "\n" } ?? "")
@@ -124,6 +124,14 @@ actor Deployed {
   func signalConnector(_ signal: Int32) { kill(host.id, signal) }
   func killConnector() async throws { try await host.end(SIGKILL) }
   func startConnector() async throws { host = try await parts.connect() }
+
+  /// As after a loss of its identity: the machine enrols again with a line for the same Host.
+  func enrolAgain() async throws {
+    let line = try await client.send(.post, "/hosts", body: ["slug": "host-1"], as: InvitationView.self).line
+    #expect(line.hasSuffix(" --replace"))
+    let ticket = try #require(line.split(separator: " ").dropFirst().first)
+    host = try await parts.connect(ticket: String(ticket), replacing: true)
+  }
 
   nonisolated func linked() async throws {
     while try await !client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }

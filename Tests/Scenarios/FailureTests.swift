@@ -181,7 +181,8 @@ struct FailureTests {
       #expect(lost.status.link == .host && lost.state == .active)
       let status = try await run("status")
       #expect(status.code == 3 && status.output.contains("unreachable"), "\(status)")
-      try await deployed.startConnector()
+      // Its identity may be lost or have expired: it enrols again, and keeps its name and its Instances.
+      try await deployed.enrolAgain()
       try await deployed.until { $0.status.status == .current }
       let drained = try await run("host", "drain", "host-1")
       #expect(drained.code == 0)
