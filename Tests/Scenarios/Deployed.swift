@@ -16,6 +16,8 @@ actor Deployed {
   nonisolated let client: APIClient
   /// The control plane's database, read beside it.
   nonisolated let store: Store
+  /// The socket of the engine that runs the Instances; nil when they are processes.
+  nonisolated let engine: String?
   private let parts: Parts
   private var control: LongRunning
   private var host: LongRunning
@@ -27,15 +29,19 @@ actor Deployed {
     let gateway: Int
     let model: FixtureModelServer
     let serving: Task<Void, any Error>
+    let engine: String?
     static let key = "fixture-model-key-0123456789"
 
-    init(_ folder: String) async throws {
+    init(_ folder: String, engine: String?) async throws {
       self.folder = folder
+      self.engine = engine
       console = try FreePort.take()
       gateway = try FreePort.take()
       let logger = Logger(label: "model") { _ in SwiftLogNoOpLogHandler() }
       try Parts.key.write(toFile: folder + "/model.key", atomically: true, encoding: .utf8)
-      let model = try await FixtureModelServer.open(host: "127.0.0.1", port: 0, key: Secret(Parts.key), logger: logger)
+      // Containers reach the machine by the address of their bridge, never by its loopback.
+      let model = try await FixtureModelServer.open(
+        host: engine == nil ? "127.0.0.1" : "0.0.0.0", port: 0, key: Secret(Parts.key), logger: logger)
       self.model = model
       serving = Task { try await model.run() }
     }
@@ -54,17 +60,18 @@ actor Deployed {
 
     func connect(ticket: String? = nil, replacing: Bool = false) async throws -> LongRunning {
       let program = ["--openclaw", try Programs.synthetic(), "--openclaw-argument", "openclaw"]
+      let engine = engine.map { ["--docker-socket", $0] } ?? []
       let enrolling = ticket == nil ? [] : ["--enrol", "127.0.0.1:\(gateway)"] + (replacing ? ["--replace"] : [])
       return try await LongRunning(
-        try Programs.aw(), ["connect", "--data", folder + "/host", "--json"] + program + enrolling,
+        try Programs.aw(), ["connect", "--data", folder + "/host", "--json"] + program + engine + enrolling,
         input: ticket.map { $0 + "\n" } ?? "")
     }
   }
 
-  static func with(_ body: (Deployed) async throws -> Void) async throws {
+  static func with(engine: String? = nil, _ body: (Deployed) async throws -> Void) async throws {
     let folder = Programs.folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let deployed = try await Deployed(folder)
+    let deployed = try await Deployed(folder, engine: engine)
     do {
       try await body(deployed)
     } catch {
@@ -75,9 +82,10 @@ actor Deployed {
     await deployed.close()
   }
 
-  private init(_ folder: String) async throws {
+  private init(_ folder: String, engine: String?) async throws {
     self.folder = folder
-    parts = try await Parts(folder)
+    self.engine = engine
+    parts = try await Parts(folder, engine: engine)
     gatewayPort = parts.gateway
     control = try await parts.serve()
     client = try APIClient(ContextFile.load(from: folder + "/control/context.json"))
@@ -105,6 +113,9 @@ actor Deployed {
     parts.serving.cancel()
     _ = await parts.serving.result
     for left in ProcessLook.instances(below: folder) { kill(left.id, SIGKILL) }
+    if engine != nil, let containers = try? await containers(), !containers.isEmpty {
+      _ = try? await docker(["rm", "--force"] + containers)
+    }
   }
 
   // MARK: - Killing
@@ -178,6 +189,35 @@ actor Deployed {
   nonisolated func directories() -> [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: hostData + "/instances")) ?? []
     return names.filter { !$0.hasPrefix(".") }
+  }
+
+  /// The processes of the Instances that run; of a container its first one, with which the others end.
+  nonisolated func processes() async throws -> [Int32] {
+    guard engine != nil else { return ProcessLook.instances(below: folder).map(\.id) }
+    let containers = try await containers()
+    guard !containers.isEmpty else { return [] }
+    // A container that was removed since is not inspected, and 0 stands for one that does not run.
+    let answer = try await docker(["inspect", "--format", "{{.State.Pid}}"] + containers)
+    return answer.output.split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 }
+  }
+
+  /// Every container of the engine, running or not.
+  nonisolated func containers() async throws -> [String] { try await listed(["ps", "--all", "--quiet"]) }
+
+  /// The networks that AW made on the engine.
+  nonisolated func networks() async throws -> [String] {
+    try await listed(["network", "ls", "--quiet", "--filter", "name=aw-"])
+  }
+
+  private nonisolated func listed(_ arguments: [String]) async throws -> [String] {
+    guard engine != nil else { return [] }
+    let answer = try await docker(arguments)
+    #expect(answer.code == 0, "\(answer)")
+    return answer.output.split(separator: "\n").map(String.init)
+  }
+
+  private nonisolated func docker(_ arguments: [String]) async throws -> Programs.Answer {
+    try await Programs.run("docker", ["--host", "unix://" + (try #require(engine))] + arguments)
   }
 
   /// The devices that the Gateway of an Instance has paired.

@@ -7,8 +7,7 @@ import Testing
 struct DockerTests {
   @Test("a hardened container is provisioned, verified by a model turn from inside it, and removed without a rest")
   func up() async throws {
-    let socket = try #require(
-      TestDocker.socket, "AW_TEST_DOCKER_SOCKET is not set: start an engine with script/test-dockerd")
+    let socket = try TestDocker.required
     let folder = Programs.folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let data = folder + "/d"
@@ -40,5 +39,14 @@ struct DockerTests {
 /// The engine that `script/test-dockerd` started.
 enum TestDocker {
   static var socket: String? { ProcessInfo.processInfo.environment["AW_TEST_DOCKER_SOCKET"] }
+  /// The image that `script/image import` puts into it.
+  static let image = "aw-openclaw-synthetic:latest"
+
+  static var required: String {
+    get throws {
+      try #require(socket, "AW_TEST_DOCKER_SOCKET is not set: start an engine with script/test-dockerd")
+    }
+  }
+
   static var isWanted: Bool { socket != nil || ProcessInfo.processInfo.environment["AW_TEST_REQUIRE_ALL"] == "1" }
 }

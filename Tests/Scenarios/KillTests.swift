@@ -24,16 +24,29 @@ struct KillTests {
   static let triesMax = 25
 
   @Test("in every step of provisioning and removal", arguments: Victim.allCases)
-  func everyStep(_ victim: Victim) async throws {
-    try await Deployed.with { deployed in
-      for step in InstancePlan.provision.steps where victim.canDie(in: step) {
-        try await hit(victim, in: step, deployed) { try await provision(deployed, killing: victim, in: step) }
-      }
-      for step in InstancePlan.remove.steps where victim.canDie(in: step) {
-        try await hit(victim, in: step, deployed) {
-          try await provision(deployed, killing: nil, in: step)
-          return try await remove(deployed, killing: victim, in: step)
-        }
+  func processes(_ victim: Victim) async throws {
+    try await Deployed.with { try await everyStep(victim, $0) }
+  }
+
+  @Test(
+    "with containers, in every step in which the engine works", .enabled(if: TestDocker.isWanted),
+    arguments: Victim.allCases)
+  func containers(_ victim: Victim) async throws {
+    try await Deployed.with(engine: try TestDocker.required) {
+      try await everyStep(victim, $0) { [.prepare, .start, .ready, .remove].contains($0) }
+    }
+  }
+
+  private func everyStep(
+    _ victim: Victim, _ deployed: Deployed, where isWanted: (InstanceStep) -> Bool = { _ in true }
+  ) async throws {
+    for step in InstancePlan.provision.steps where victim.canDie(in: step) && isWanted(step) {
+      try await hit(victim, in: step, deployed) { try await provision(deployed, killing: victim, in: step) }
+    }
+    for step in InstancePlan.remove.steps where victim.canDie(in: step) && isWanted(step) {
+      try await hit(victim, in: step, deployed) {
+        try await provision(deployed, killing: nil, in: step)
+        return try await remove(deployed, killing: victim, in: step)
       }
     }
   }
@@ -55,7 +68,9 @@ struct KillTests {
 
   @discardableResult
   private func provision(_ deployed: Deployed, killing victim: Victim?, in step: InstanceStep) async throws -> Bool {
-    let body = FleetRoutes.InstanceBody(org: try Slug("acme"), slug: try Slug("acme-main"), runtime: .process)
+    let body = FleetRoutes.InstanceBody(
+      org: try Slug("acme"), slug: try Slug("acme-main"), runtime: deployed.engine == nil ? .process : .docker,
+      image: deployed.engine.map { _ in TestDocker.image })
     let (id, wasHit) = try await killed(deployed, victim, in: step) {
       try await deployed.client.send(.post, "/instances", body: body, as: RequestedView.self).operation.id
     }
@@ -115,14 +130,15 @@ struct KillTests {
       try await deployed.killConnector()
       try await deployed.startConnector()
     case .instance:
-      for process in ProcessLook.instances(below: deployed.folder) { Foundation.kill(process.id, SIGKILL) }
+      for process in try await deployed.processes() { Foundation.kill(process, SIGKILL) }
     }
     return true
   }
 
-  /// One process, one directory, one set of secrets, one paired device, and evidence of every step.
+  /// One process or container, one directory, one set of secrets, one paired device, and evidence of every step.
   private func proven(_ deployed: Deployed, _ operation: OperationView) async throws {
-    #expect(ProcessLook.instances(below: deployed.folder).count == 1)
+    #expect(try await deployed.processes().count == 1)
+    if deployed.engine != nil { #expect(try await deployed.containers().count == 1) }
     #expect(deployed.directories() == ["acme-main"])
     let kinds = try await deployed.secrets().compactMap { $0.split(separator: "/").last.map(String.init) }
     #expect(kinds.sorted() == ["device-seed", "device-token", "gateway-token"])
@@ -135,7 +151,9 @@ struct KillTests {
   }
 
   private func gone(_ deployed: Deployed) async throws {
-    #expect(ProcessLook.instances(below: deployed.folder).isEmpty)
+    #expect(try await deployed.processes().isEmpty)
+    #expect(try await deployed.containers().isEmpty)
+    #expect(try await deployed.networks().isEmpty)
     #expect(deployed.directories().isEmpty)
     #expect(try await deployed.secrets().isEmpty)
     #expect(try await deployed.client.all("/instances", as: InstanceView.self).isEmpty)

@@ -140,12 +140,18 @@ extension InstanceKeeper {
     try await resume()
     try await reconcile(instance)
     guard let item = kept[instance], item.entry.record.installed else { throw AWError.notPrepared(instance.text) }
-    guard item.handle != nil else {
-      throw AWError(
-        .runtimeFailed, "The Instance '\(item.entry.record.spec.slug)' does not run.", next: "Start it, then try again."
-      )
+    let ended = AWError(
+      .runtimeExited, "The Instance '\(item.entry.record.spec.slug)' does not run.", next: "Start it, then try again.")
+    guard let handle = item.handle else { throw ended }
+    do {
+      try await backend.approve(item.entry, request: request)
+    } catch {
+      // An Instance that ended meanwhile took the approval with it: that is what there is to say, and it can be tried
+      // again, however the runtime words it.
+      try await reconcile(instance)
+      guard kept[instance]?.handle?.launch == handle.launch else { throw ended }
+      throw error
     }
-    try await backend.approve(item.entry, request: request)
   }
 
   func instances() async throws -> [InstanceID] {
