@@ -28,6 +28,15 @@ struct KillTests {
     try await Deployed.with { try await everyStep(victim, $0) }
   }
 
+  @Test(
+    "with containers, in every step in which the engine works", .enabled(if: TestDocker.isWanted),
+    arguments: Victim.allCases)
+  func containers(_ victim: Victim) async throws {
+    try await Deployed.with(engine: try TestDocker.required) {
+      try await everyStep(victim, $0) { [.prepare, .start, .ready, .remove].contains($0) }
+    }
+  }
+
   private func everyStep(
     _ victim: Victim, _ deployed: Deployed, where isWanted: (InstanceStep) -> Bool = { _ in true }
   ) async throws {

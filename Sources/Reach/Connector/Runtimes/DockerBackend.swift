@@ -9,6 +9,8 @@ struct DockerBackend: RuntimeBackend {
   let kind = RuntimeKind.docker
   // The engine keeps every exit, so looking is as good as watching, and sees what was done behind our back.
   let watchIsComplete = false
+  // A start that the Connector before this one asked for holds the port already; the engine waits for it, and says 304.
+  let launchTellsPort = true
   let engine: DockerEngine
   /// `<data>/instances`.
   let root: String

@@ -44,7 +44,7 @@ extension InstanceKeeper {
     return try await exclusively(instance) {
       try await reconcile(instance)
       guard let item = kept[instance], item.entry.record.installed else { throw AWError.notPrepared(instance.text) }
-      if item.handle == nil, !PortAllocator.canListen(item.entry.record.port) {
+      if item.handle == nil, !backend.launchTellsPort, !PortAllocator.canListen(item.entry.record.port) {
         let holder = try shelf.read().entries.first {
           $0.record.spec.instance != instance && $0.record.installed && $0.record.port == item.entry.record.port
         }

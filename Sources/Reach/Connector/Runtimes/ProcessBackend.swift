@@ -14,6 +14,7 @@ struct ProcessBackend: RuntimeBackend {
 
   let kind = RuntimeKind.process
   let watchIsComplete = true
+  let launchTellsPort = false
   let program: String?
   let programArguments: [String]
   let ownUser: Bool

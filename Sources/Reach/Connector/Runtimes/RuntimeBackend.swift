@@ -28,6 +28,10 @@ protocol RuntimeBackend: Sendable {
   /// Instance is not looked at beside it.
   var watchIsComplete: Bool { get }
 
+  /// True when `launch(_:)` itself tells that the port is taken, and by nobody's earlier start of the same Instance:
+  /// then the port is not tried before it.
+  var launchTellsPort: Bool { get }
+
   func availability() async -> RuntimeAvailability
 
   /// Throws what `prepare` must answer when the runtime cannot be used at all. Nothing exists yet.
