@@ -148,6 +148,10 @@ actor Deployed {
     while try await !client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
   }
 
+  nonisolated func unlinked() async throws {
+    while try await client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
+  }
+
   // MARK: - Looking
 
   /// The newest operation of all.

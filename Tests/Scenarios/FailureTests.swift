@@ -173,7 +173,7 @@ struct FailureTests {
       func run(_ words: String...) async throws -> Programs.Answer {
         try await Programs.run(words + ["--context", deployed.context])
       }
-      while try await deployed.client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
+      try await deployed.unlinked()
       Self.expect(try await run("instance", "stop", "acme-main"), .hostOffline, exit: 1)
       Self.expect(try await run("instance", "create", "other", "--org", "acme"), .hostOffline, exit: 1)
       Self.expect(try await run("host", "rm", "host-1"), .hostInUse, exit: 1)

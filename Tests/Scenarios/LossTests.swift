@@ -40,22 +40,18 @@ struct LossTests {
     try await Deployed.with { deployed in
       try await Self.expect(.hostSuspended, deployed) {
         await deployed.signalConnector(SIGSTOP)
-        try await Self.lost(deployed)
+        try await deployed.unlinked()
         await deployed.signalConnector(SIGCONT)
       }
       try await Self.expect(.networkBlackhole, deployed) {
-        try await PortRule.with(port: deployed.gatewayPort, ["-j", "DROP"]) { try await Self.lost(deployed) }
+        try await PortRule.with(port: deployed.gatewayPort, ["-j", "DROP"]) { try await deployed.unlinked() }
       }
       try await Self.expect(.networkReset, deployed) {
         // The resets themselves must pass.
         let reset = ["!", "--tcp-flags", "RST", "RST", "-j", "REJECT", "--reject-with", "tcp-reset"]
-        try await PortRule.with(port: deployed.gatewayPort, reset) { try await Self.lost(deployed) }
+        try await PortRule.with(port: deployed.gatewayPort, reset) { try await deployed.unlinked() }
       }
     }
-  }
-
-  private static func lost(_ deployed: Deployed) async throws {
-    while try await deployed.client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
   }
 
   /// Brings a loss about and waits until the Host is back and has told.

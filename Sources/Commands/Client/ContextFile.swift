@@ -75,6 +75,9 @@ public struct ContextFile: Codable, Sendable, Equatable {
 
 /// Where AW keeps its data when nobody says otherwise.
 public enum DefaultDirectory {
+  /// For whoever runs this process.
+  public static var path: String { path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0) }
+
   /// `/var/lib/aw` for root; for others `aw` in the directory for data of the XDG specification.
   public static func path(environment: [String: String], isRoot: Bool) -> String {
     if isRoot { return "/var/lib/aw" }

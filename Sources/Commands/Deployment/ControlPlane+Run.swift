@@ -125,11 +125,7 @@ extension ControlPlane {
     _ listen: ControlPlaneSettings.Listen
   ) async throws -> (address: BindAddress, port: Int) {
     do {
-      let probe = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-        .bind(host: listen.address, port: listen.port).get()
-      let port = probe.localAddress?.port ?? listen.port
-      try await probe.close().get()
+      let port = try await listen.freePort()
       return (.hostname(listen.address, port: port), port)
     } catch {
       throw AWError(
@@ -150,8 +146,4 @@ struct Loop: Service {
   }
 
   func run() async throws { try await body() }
-}
-
-public enum ProcessEnvironment {
-  public static var values: [String: String] { ProcessInfo.processInfo.environment }
 }

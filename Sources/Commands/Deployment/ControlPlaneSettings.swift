@@ -1,6 +1,8 @@
 import Basics
 import Fleet
 import Foundation
+import NIOCore
+import NIOPosix
 import Store
 
 /// How one control plane is set up.
@@ -34,6 +36,19 @@ public struct ControlPlaneSettings: Sendable {
     func reachable(port: Int) -> String {
       guard ["0.0.0.0", "::"].contains(address) else { return text(port: port) }
       return Listen(address: ProcessInfo.processInfo.hostName, port: port).text(port: port)
+    }
+
+    /// Listens there for a moment.
+    ///
+    /// - Returns: the port that it was; for 0 one that was free.
+    /// - Throws: the system's error when nothing can listen there.
+    func freePort() async throws -> Int {
+      let probe = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .bind(host: address, port: port).get()
+      let taken = probe.localAddress?.port ?? port
+      try await probe.close().get()
+      return taken
     }
 
     /// For a URL, with the port that was taken.

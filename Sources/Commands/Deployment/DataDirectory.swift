@@ -49,7 +49,7 @@ public final class DataDirectory: Sendable {
   /// The vault, made on first use.
   ///
   /// - Throws: `vaultUnreadable`. A vault without its key gets no new one: that would only hide what is missing.
-  public func openVault(environment: [String: String] = ProcessEnvironment.values) throws -> Vault {
+  public func openVault(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> Vault {
     let files = FileManager.default
     if files.fileExists(atPath: vault), !files.fileExists(atPath: vaultKey), environment["CREDENTIALS_DIRECTORY"] == nil
     {

@@ -7,6 +7,7 @@ import Link
 import Logging
 import ServiceLifecycle
 import Store
+import Web
 import Work
 
 /// What `aw up` has beside the control plane: this machine as a Host, a model endpoint, and a synthetic Org with its
@@ -94,7 +95,7 @@ public struct Demo: Sendable {
     tell(
       .ready(
         Ready(
-          url: running.url, signIn: control.signInURL(link, running), context: directory.context,
+          url: running.url, signIn: SignInAddress.link(link.secret, publicURL: running.url), context: directory.context,
           instance: Self.instance, status: view.status.status, reason: view.status.reason)))
   }
 
@@ -110,8 +111,7 @@ public struct Demo: Sendable {
   /// Waits until this machine's Connector is linked.
   private func linked() async throws {
     let slug = try Slug(Self.host)
-    for try await view in control.polled({ try await control.reader.host(slug) }) where view.connected { return }
-    throw CancellationError()
+    _ = try await Self.poll({ try await control.reader.host(slug) }, until: { $0.connected })
   }
 
   /// Nil when an earlier run made it.
@@ -136,45 +136,35 @@ public struct Demo: Sendable {
 
   private func follow(_ operation: OperationView) async throws {
     let id = operation.id
-    for try await view in control.polled({ try await control.reader.operation(id) }) {
+    let ended = try await Self.poll({ try await control.reader.operation(id) }) { view in
       tell(.moved(view))
-      guard view.isFinished else { continue }
-      if let failure = view.failure { throw failure.error }
-      return
+      return view.isFinished
     }
-    throw CancellationError()
+    if let failure = ended.failure { throw failure.error }
   }
 
   /// An Instance of an earlier run is started by the Connector; the watch sees it come back.
   private func verified() async throws {
     let slug = try Slug(Self.instance)
     let deadline = ContinuousClock.now + .seconds(60)
-    for try await view in control.polled({ try await control.reader.instance(slug) }) {
+    _ = try await Self.poll({ try await control.reader.instance(slug) }) { view in
       // What the run before saw is no evidence of this one.
       let isFresh = view.status.evidenceAt.map { $0 > startedAt } ?? false
-      if (isFresh && view.status.status == .current) || view.state == .stopped { return }
-      if ContinuousClock.now > deadline { return }
+      return (isFresh && view.status.status == .current) || view.state == .stopped || ContinuousClock.now > deadline
     }
-    throw CancellationError()
   }
-}
 
-extension ControlPlane {
   /// How often progress is read while somebody watches.
-  static let pollEvery = Duration.milliseconds(100)
+  private static let pollEvery = Duration.milliseconds(100)
 
-  /// A value again and again, until the task is cancelled.
-  func polled<Value: Sendable>(
-    _ read: @escaping @Sendable () async throws -> Value
-  ) -> AsyncThrowingStream<Value, any Error> {
-    let isFirst = Late<Bool>()
-    return AsyncThrowingStream {
-      if isFirst.value == nil {
-        isFirst.set(false)
-      } else {
-        do { try await Task.sleep(for: Self.pollEvery) } catch { return nil }
-      }
-      return try await read()
+  /// Reads a value again and again until it is as wanted.
+  private static func poll<Value>(
+    _ read: () async throws -> Value, until isWanted: (Value) -> Bool
+  ) async throws -> Value {
+    while true {
+      let value = try await read()
+      if isWanted(value) { return value }
+      try await Task.sleep(for: pollEvery)
     }
   }
 }

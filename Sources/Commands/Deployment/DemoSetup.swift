@@ -3,8 +3,6 @@ import Fleet
 import Foundation
 import Link
 import Logging
-import NIOCore
-import NIOPosix
 import Vault
 
 /// What `aw up` settles before the control plane is opened: ports that stay the same from run to run, the model
@@ -82,21 +80,15 @@ public struct DemoSetup: Sendable {
 
   /// The wanted port when it is free, else one that is.
   private static func settle(_ wanted: Int) async throws -> Int {
-    let bootstrap = ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-    let probe: any Channel
     do {
-      probe = try await bootstrap.bind(host: "127.0.0.1", port: wanted).get()
+      return try await ControlPlaneSettings.Listen(address: "127.0.0.1", port: wanted).freePort()
     } catch  where wanted != 0 {
       return try await settle(0)
     }
-    let port = probe.localAddress?.port ?? wanted
-    try await probe.close().get()
-    return port
   }
 
   private static func onSearchPath(_ name: String) -> String? {
-    (ProcessEnvironment.values["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
+    (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
       .first { FileManager.default.isExecutableFile(atPath: $0) }
   }
 }

@@ -92,7 +92,7 @@ public struct Doctor: Sendable {
 
   private func clockFinding(_ theirs: Timestamp) -> Finding {
     let skew = theirs.since(clock.now)
-    let size = max(skew, .zero - skew)
+    let size = skew.magnitude
     guard size > .seconds(5) else { return Finding("clock", .fine, "within 5 s of the control plane's") }
     return Finding(
       "clock", size > LinkLimits.clockSkewMax ? .wrong : .note,

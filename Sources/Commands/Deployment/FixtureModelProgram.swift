@@ -12,7 +12,7 @@ import SystemPackage
 public struct FixtureModelProgram: Service {
   /// The program that holds the stand-ins: the model endpoint, and an OpenClaw for machines that have none.
   public static let name = "aw-synthetic"
-  static let keyVariable = "AW_FIXTURE_MODEL_KEY"
+  static let keyVariable: Environment.Key = "AW_FIXTURE_MODEL_KEY"
 
   public let model: FixtureModel
   let program: String
@@ -62,12 +62,10 @@ public struct FixtureModelProgram: Service {
   }
 
   private func runOnce(_ reading: FileDescriptor) async throws -> TerminationStatus {
-    var values: [Environment.Key: String] = [:]
-    if let name = Environment.Key(rawValue: Self.keyVariable) { values[name] = key.withText { $0 } }
-    return try await Subprocess.run(
+    try await Subprocess.run(
       .path(FilePath(program)),
       arguments: ["model", "--host", address, "--port", String(port), "--until-stdin-closes"],
-      environment: .inherit.updating(values.mapValues { $0 }),
+      environment: .inherit.updating([Self.keyVariable: key.withText { $0 }]),
       input: .fileDescriptor(reading, closeAfterSpawningProcess: true), output: .discarded, error: .discarded
     ).terminationStatus
   }

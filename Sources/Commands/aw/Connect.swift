@@ -38,9 +38,7 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   @OptionGroup var log: LogOptions
 
   func run() async throws {
-    let path =
-      data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
-      + "-host"
+    let path = data ?? DefaultDirectory.path + "-host"
     if rehearsal.dryRun { return try Console.show(plan(path), json: output.json) }
     let logger = log.logger("aw", default: .info)
     let directory = try DataDirectory(path)

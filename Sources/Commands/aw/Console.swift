@@ -60,14 +60,7 @@ enum Console {
 
   /// `3 s ago`; `never` for nothing.
   static func age(_ time: Timestamp?, now: Timestamp = Timestamp(Date())) -> String {
-    guard let time else { return "never" }
-    let seconds = max(0, Int(now.since(time).seconds))
-    return switch seconds {
-    case ..<120: "\(seconds) s ago"
-    case ..<7_200: "\(seconds / 60) min ago"
-    case ..<172_800: "\(seconds / 3_600) h ago"
-    default: "\(seconds / 86_400) d ago"
-    }
+    time.map { "\(max(.zero, now.since($0)).words) ago" } ?? "never"
   }
 
   /// The word, in a colour that only helps.
@@ -142,7 +135,6 @@ struct ProgressLines {
   }
 
   private static func took(_ step: OperationView.Step) -> String {
-    guard step.state == .done, let startedAt = step.startedAt, let finishedAt = step.finishedAt else { return "" }
-    return " (\(finishedAt.since(startedAt).milliseconds) ms)"
+    step.milliseconds.map { " (\($0) ms)" } ?? ""
   }
 }

@@ -16,14 +16,12 @@ struct HostCommands: AsyncParsableCommand {
       discussion: "Paste it into a shell on that machine within 15 minutes. It works once, and is not shown again.")
 
     @Argument(help: "The Host's name.") var slug: String
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let body = ["slug": try Slug(slug)]
-      let answer = try await context.client.send(.post, "/hosts", query: [rehearsal.query], body: body)
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      guard let answer = try await act.send(.post, "/hosts", body: body) else { return }
       if output.json { return try Console.json(answer) }
       // The line alone on standard output, so that it can be piped to the machine.
       Console.complain("Paste this on the machine that is to be '\(slug)', within 15 minutes. It works once.")
@@ -46,7 +44,7 @@ struct HostCommands: AsyncParsableCommand {
         hosts.map { host in
           [
             host.slug.text, link(host), host.state.rawValue,
-            String(host.instances), host.runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", "),
+            String(host.instances), host.offers,
           ]
         })
     }
@@ -86,14 +84,12 @@ struct HostCommands: AsyncParsableCommand {
 
     @Argument(help: "The Host's name.") var slug: String
     @Flag(help: "Place Instances on it again.") var undo = false
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
-      let answer = try await context.client.send(
-        .post, "/hosts/\(try Slug(slug))/drain", query: [rehearsal.query], body: ["draining": !undo])
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      let path = "/hosts/\(try Slug(slug))/drain"
+      guard let answer = try await act.send(.post, path, body: ["draining": !undo]) else { return }
       if output.json { return try Console.json(answer) }
       Console.line(undo ? "'\(slug)' takes Instances again." : "'\(slug)' takes no new Instances.")
     }
@@ -107,20 +103,18 @@ struct HostCommands: AsyncParsableCommand {
     @Flag(help: "Also with Instances on it, as for a machine that is gone for good. They are forgotten too.")
     var force = false
     @Option(help: "With --force: the Host's name again, instead of typing it.") var confirm: String?
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let name = try Slug(slug)
-      if force, !rehearsal.dryRun {
+      if force, !act.isRehearsal {
         try Console.confirm(
           name.text, given: confirm,
           "AW forgets '\(name)' and its Instances. What of them is on the machine stays there.")
       }
-      let answer = try await context.client.send(
-        .delete, "/hosts/\(name)", query: [rehearsal.query, ("force", force ? "true" : nil)])
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      let query = [("force", force ? "true" : nil)]
+      guard try await act.send(.delete, "/hosts/\(name)", query: query) != nil else { return }
       if output.json { return try Console.json(JSONValue.object(["removed": .string(name.text)])) }
       Console.line("'\(name)' is forgotten.")
     }

@@ -25,18 +25,15 @@ struct InstanceCommands: AsyncParsableCommand {
     @Option(help: "The Host; without it the linked one with the fewest Instances.") var host: String?
     @Option(help: "The loopback port on the Host; without it a free one.") var port: Int?
     @OptionGroup var waiting: WaitingOptions
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let body = FleetRoutes.InstanceBody(
         org: try Slug(org), slug: try Slug(slug), runtime: runtime, image: image,
         host: try host.map { try Slug($0) }, port: port)
-      let client = try context.client
-      let answer = try await client.send(.post, "/instances", query: [rehearsal.query], body: body)
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
-      try await waiting.follow(answer, client, json: output.json) { _ in "'\(slug)' is verified." }
+      guard let answer = try await act.send(.post, "/instances", body: body) else { return }
+      try await waiting.follow(answer, act) { _ in "'\(slug)' is verified." }
     }
   }
 
@@ -99,7 +96,7 @@ struct InstanceCommands: AsyncParsableCommand {
   struct Stop: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Stop an Instance. It stays stopped.")
     @OptionGroup var on: OperateOptions
-    var output: OutputOptions { on.output }
+    var output: OutputOptions { on.act.output }
 
     func run() async throws { try await on.ask("stop") { "'\($0)' is stopped." } }
   }
@@ -107,7 +104,7 @@ struct InstanceCommands: AsyncParsableCommand {
   struct Start: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Start an Instance and verify it.")
     @OptionGroup var on: OperateOptions
-    var output: OutputOptions { on.output }
+    var output: OutputOptions { on.act.output }
 
     func run() async throws { try await on.ask("start") { "'\($0)' runs and is verified." } }
   }
@@ -115,7 +112,7 @@ struct InstanceCommands: AsyncParsableCommand {
   struct Restart: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Stop an Instance, start it again and verify it.")
     @OptionGroup var on: OperateOptions
-    var output: OutputOptions { on.output }
+    var output: OutputOptions { on.act.output }
 
     func run() async throws { try await on.ask("restart") { "'\($0)' runs again and is verified." } }
   }
@@ -128,22 +125,17 @@ struct InstanceCommands: AsyncParsableCommand {
     @Flag(help: "Delete its data too, for good.") var purge = false
     @Option(help: "With --purge: the Instance's name again, instead of typing it.") var confirm: String?
     @OptionGroup var waiting: WaitingOptions
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let name = try Slug(slug)
-      let client = try context.client
-      if purge, !rehearsal.dryRun {
+      if purge, !act.isRehearsal {
         try Console.confirm(name.text, given: confirm, "The data of '\(name)' is deleted for good.")
       }
-      let query = [
-        rehearsal.query, ("purge", purge ? "true" : nil), ("confirm", purge ? name.text : nil),
-      ]
-      let answer = try await client.send(.delete, "/instances/\(name)", query: query)
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
-      try await waiting.follow(answer, client, json: output.json) { operation in
+      let query = [("purge", purge ? "true" : nil), ("confirm", purge ? name.text : nil)]
+      guard let answer = try await act.send(.delete, "/instances/\(name)", query: query) else { return }
+      try await waiting.follow(answer, act) { operation in
         let kept = operation.steps.first { $0.name == InstanceStep.remove.rawValue }?.detail["dataDirectory"]?
           .stringValue
         return "'\(name)' is removed." + (kept.map { " Its data stays on the Host: \($0)" } ?? "")
@@ -156,15 +148,12 @@ struct InstanceCommands: AsyncParsableCommand {
 struct OperateOptions: ParsableArguments {
   @Argument(help: "The Instance's name.") var slug: String
   @OptionGroup var waiting: WaitingOptions
-  @OptionGroup var context: ContextOptions
-  @OptionGroup var rehearsal: RehearsalOptions
-  @OptionGroup var output: OutputOptions
+  @OptionGroup var act: ActOptions
 
   func ask(_ verb: String, done: @escaping @Sendable (String) -> String) async throws {
-    let (name, client) = (try Slug(slug), try context.client)
-    let answer = try await client.send(.post, "/instances/\(name)/\(verb)", query: [rehearsal.query])
-    if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
-    try await waiting.follow(answer, client, json: output.json) { _ in done(name.text) }
+    let name = try Slug(slug)
+    guard let answer = try await act.send(.post, "/instances/\(name)/\(verb)") else { return }
+    try await waiting.follow(answer, act) { _ in done(name.text) }
   }
 }
 
@@ -177,8 +166,9 @@ struct WaitingOptions: ParsableArguments {
   ///
   /// - Throws: the operation's own failure.
   func follow(
-    _ answer: JSONValue, _ client: APIClient, json: Bool, done: (OperationView) -> String
+    _ answer: JSONValue, _ act: ActOptions, done: (OperationView) -> String
   ) async throws {
+    let (client, json) = (try act.context.client, act.output.json)
     let requested = try answer.decode(RequestedView.self)
     if noWait {
       if json { return try Console.json(answer) }

@@ -16,19 +16,17 @@ struct OperatorCommands: AsyncParsableCommand {
 
     @Argument(help: "The login name.") var name: String
     @Option(help: "viewer (looks) or owner (does everything).") var role: OperatorRole = .viewer
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let body = ["name": try Slug(name).text, "role": role.rawValue]
-      let answer = try await context.client.send(.post, "/operators", query: [rehearsal.query], body: body)
-      try Self.show(answer, rehearsal, output)
+      guard let answer = try await act.send(.post, "/operators", body: body) else { return }
+      try Self.show(answer, output)
     }
 
     /// A link alone on standard output, so that it can be piped.
-    static func show(_ answer: JSONValue, _ rehearsal: RehearsalOptions, _ output: OutputOptions) throws {
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+    static func show(_ answer: JSONValue, _ output: OutputOptions) throws {
       if output.json { return try Console.json(answer) }
       let link = try answer.decode(LinkView.self)
       Console.complain("For \(link.operator.name), until \(link.expiresAt). It works once, and is not shown again.")
@@ -62,14 +60,13 @@ struct OperatorCommands: AsyncParsableCommand {
         """)
 
     @Argument(help: "The owner's login name.") var name: String
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
-      let answer = try await context.client.send(
-        .post, "/operators/\(try Slug(name))/sign-in-link", query: [rehearsal.query])
-      try Invite.show(answer, rehearsal, output)
+      let path = "/operators/\(try Slug(name))/sign-in-link"
+      guard let answer = try await act.send(.post, path) else { return }
+      try Invite.show(answer, output)
     }
   }
 
@@ -79,15 +76,13 @@ struct OperatorCommands: AsyncParsableCommand {
 
     @Argument(help: "The login name.") var name: String
     @Option(help: "The name again, instead of typing it.") var confirm: String?
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let slug = try Slug(name)
-      if !rehearsal.dryRun { try Console.confirm(slug.text, given: confirm, "The access of '\(slug)' ends for good.") }
-      let answer = try await context.client.send(.post, "/operators/\(slug)/suspend", query: [rehearsal.query])
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      if !act.isRehearsal { try Console.confirm(slug.text, given: confirm, "The access of '\(slug)' ends for good.") }
+      guard try await act.send(.post, "/operators/\(slug)/suspend") != nil else { return }
       if output.json { return try Console.json(JSONValue.object(["suspended": .string(slug.text)])) }
       Console.line("'\(slug)' has no access any more.")
     }

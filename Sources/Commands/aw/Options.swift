@@ -4,6 +4,7 @@ import Client
 import Deployment
 import Foundation
 import Logging
+import Web
 
 /// A verb that can answer as JSON.
 protocol JSONAnswering: SendableMetatype {
@@ -35,6 +36,26 @@ struct RehearsalOptions: ParsableArguments {
   @Flag(name: .customLong("dry-run"), help: "Say what would be done, and change nothing.") var dryRun = false
 
   var query: (String, String?) { ("dryRun", dryRun ? "true" : nil) }
+}
+
+/// What verbs that change something have in common.
+struct ActOptions: ParsableArguments {
+  @OptionGroup var context: ContextOptions
+  @OptionGroup var rehearsal: RehearsalOptions
+  @OptionGroup var output: OutputOptions
+
+  var isRehearsal: Bool { rehearsal.dryRun }
+
+  /// Asks for the act. Of a rehearsal it shows the plan and answers nil: then there is nothing more to say.
+  func send(
+    _ method: APIClient.Method, _ path: String, query: [(String, String?)] = [],
+    body: (any Encodable & Sendable)? = nil
+  ) async throws -> JSONValue? {
+    let answer = try await context.client.send(method, path, query: [rehearsal.query] + query, body: body)
+    guard isRehearsal else { return answer }
+    try Console.show(answer.decode(Plan.self), json: output.json)
+    return nil
+  }
 }
 
 struct LogOptions: ParsableArguments {

@@ -14,14 +14,12 @@ struct OrgCommands: AsyncParsableCommand {
     @Argument(help: "Its name in commands and addresses.") var slug: String
     @Option(help: "Its name for people.") var name: String?
     @Option(help: "Only 'synthetic' is allowed: real ones need a signed gate.") var sort = "synthetic"
-    @OptionGroup var context: ContextOptions
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
 
     func run() async throws {
       let body = FleetService.OrgRequest(slug: try Slug(slug), name: name, sort: sort)
-      let answer = try await context.client.send(.post, "/orgs", query: [rehearsal.query], body: body)
-      if rehearsal.dryRun { return try Console.show(answer.decode(Plan.self), json: output.json) }
+      guard let answer = try await act.send(.post, "/orgs", body: body) else { return }
       if output.json { return try Console.json(answer) }
       Console.line("The \(sort) Org '\(slug)' is recorded.")
     }

@@ -42,7 +42,7 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   @OptionGroup var log: LogOptions
 
   func run() async throws {
-    let path = data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
+    let path = data ?? DefaultDirectory.path
     let settings = try settings()
     if rehearsal.dryRun {
       let plan = Plan(
@@ -78,20 +78,23 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     settings.postgres = try postgres.map { try SecretFile.read($0) }
     settings.metricsArePublic = publicMetrics
     if let fixtureModel {
-      guard let url = URL(string: fixtureModel), url.scheme?.hasPrefix("http") == true, url.host() != nil else {
-        throw AWError(.usage, "\(fixtureModel.quoted) is no http URL.", next: "Write it like http://10.0.0.5:8081/v1.")
-      }
+      let url = try Self.web(fixtureModel, like: "http://10.0.0.5:8081/v1")
       let key = try fixtureModelKeyFile.map { try SecretFile.read($0) } ?? Secret("")
       settings.model = FixtureModel(url: url, key: key)
     }
     return settings
   }
 
+  private static func web(_ text: String, like example: String) throws -> URL {
+    guard let url = URL(string: text), url.scheme?.hasPrefix("http") == true, url.host() != nil else {
+      throw AWError(.usage, "\(text.quoted) is no http URL.", next: "Write it like \(example).")
+    }
+    return url
+  }
+
   /// A URL without the slash at its end.
   private static func base(_ text: String) throws -> String {
-    guard let url = URL(string: text), url.scheme?.hasPrefix("http") == true, url.host() != nil else {
-      throw AWError(.usage, "\(text.quoted) is no http URL.", next: "Write it like https://aw.example.com.")
-    }
+    _ = try web(text, like: "https://aw.example.com")
     return text.hasSuffix("/") ? String(text.dropLast()) : text
   }
 }

@@ -56,17 +56,21 @@ struct StatusCommand: AsyncParsableCommand, JSONAnswering {
     if let doubt = summary.doubt { Console.line("The Watchdog doubts itself. \(doubt)") }
     for view in instances {
       let name = view.slug.text.column(24)
-      let age = view.status.evidenceAt.map { "evidence \(Console.age($0, now: summary.now))" } ?? "no evidence"
-      Console.line("  \(name) \(Console.coloured(view.status.status)), \(age). \(view.status.reason)")
+      Console.line("  \(name) \(InstanceLines.status(view, now: summary.now)). \(view.status.reason)")
     }
   }
 }
 
 /// One Instance on a screen.
 enum InstanceLines {
-  static func show(_ view: InstanceView, now: Timestamp = Timestamp(Date())) {
+  /// `current, evidence 3 s ago`.
+  static func status(_ view: InstanceView, now: Timestamp) -> String {
     let age = view.status.evidenceAt.map { "evidence \(Console.age($0, now: now))" } ?? "no evidence"
-    Console.line("\(view.slug)  \(Console.coloured(view.status.status)), \(age)")
+    return "\(Console.coloured(view.status.status)), \(age)"
+  }
+
+  static func show(_ view: InstanceView, now: Timestamp = Timestamp(Date())) {
+    Console.line("\(view.slug)  \(status(view, now: now))")
     Console.line("  \(view.status.reason)")
     Console.line(
       "  Org \(view.org), Host \(view.host), \(view.runtime.rawValue)"

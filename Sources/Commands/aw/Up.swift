@@ -37,7 +37,7 @@ struct Up: AsyncParsableCommand, JSONAnswering {
   @OptionGroup var log: LogOptions
 
   func run() async throws {
-    let path = data ?? DefaultDirectory.path(environment: ProcessInfo.processInfo.environment, isRoot: geteuid() == 0)
+    let path = data ?? DefaultDirectory.path
     if rehearsal.dryRun {
       return try Console.show(Self.plan(path, runtime), json: output.json)
     }

@@ -73,6 +73,19 @@ extension Duration {
   }
 
   public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+
+  /// Without its sign.
+  public var magnitude: Duration { self < .zero ? .zero - self : self }
+
+  /// `45 s`, `3 min`, `2 h`, `4 d`: as a person says it.
+  public var words: String {
+    switch seconds {
+    case ..<120: "\(Int(seconds)) s"
+    case ..<7_200: "\(Int(seconds / 60)) min"
+    case ..<172_800: "\(Int(seconds / 3_600)) h"
+    default: "\(Int(seconds / 86_400)) d"
+    }
+  }
 }
 
 /// Tells the time of day. Injected, so that decisions and tests can choose it.

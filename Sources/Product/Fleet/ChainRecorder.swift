@@ -83,9 +83,7 @@ struct ChainRecorder: Sendable {
   ) throws {
     try evidence.append(
       EvidenceEntry(
-        kind: kind, at: now, actor: Self.actor,
-        subject: EvidenceSubject(type: "instance", id: instance.id.text, slug: instance.slug.text),
-        org: instance.org.text, data: data),
+        kind: kind, at: now, actor: Self.actor, subject: instance.subject, org: instance.org.text, data: data),
       in: tx)
   }
 }

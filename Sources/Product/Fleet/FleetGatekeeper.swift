@@ -76,7 +76,7 @@ public struct FleetGatekeeper: GatewayDelegate {
 
   static func checkClock(_ theirs: Timestamp, now: Timestamp) throws(AWError) {
     let skew = theirs.since(now)
-    let size = max(skew, .zero - skew)
+    let size = skew.magnitude
     guard size <= LinkLimits.clockSkewMax else {
       throw AWError(
         .linkClockSkew,
@@ -184,9 +184,6 @@ public struct FleetGatekeeper: GatewayDelegate {
     throws
   {
     try evidence.append(
-      EvidenceEntry(
-        kind: kind, at: now, actor: Self.actor,
-        subject: EvidenceSubject(type: "host", id: host.id.text, slug: host.slug.text), org: nil, act: nil, data: data),
-      in: tx)
+      EvidenceEntry(kind: kind, at: now, actor: Self.actor, subject: host.subject, data: data), in: tx)
   }
 }

@@ -65,7 +65,7 @@ struct FleetCounters: Sendable {
     for result in report.results where result.outcome != .skipped {
       let link = [("link", result.link.rawValue)]
       Counter(
-        label: "aw_checks", dimensions: link + [("outcome", CheckView(result, behindFailure: false).outcome)],
+        label: "aw_checks", dimensions: link + [("outcome", result.outcome.word.rawValue)],
         factory: factory
       ).increment()
       Timer(label: "aw_check_duration_seconds", dimensions: link, factory: factory)

@@ -72,14 +72,22 @@ public struct FleetReader: Sendable {
   static func order(_ view: InstanceView) -> (Int, String) { (-view.status.status.severity, view.slug.text) }
 
   public func summary() async throws -> FleetSummary {
-    let board = try await board()
+    let now = clock.now
+    return try await summary(
+      of: try await store.read { tx in
+        try FleetRecords.instances(in: tx).map { try reading($0, now: now, in: tx).reading.status }
+      })
+  }
+
+  /// - Parameter status: of every Instance.
+  func summary(of status: [Status]) async throws -> FleetSummary {
     let hosts = try await store.read { try FleetRecords.hosts(after: nil, limit: Int(Int32.max), in: $0) }
     var statuses = Dictionary(uniqueKeysWithValues: Status.allCases.map { ($0.rawValue, 0) })
-    for view in board { statuses[view.status.status.rawValue, default: 0] += 1 }
+    for one in status { statuses[one.rawValue, default: 0] += 1 }
     return FleetSummary(
-      statuses: statuses, instances: board.count, hosts: hosts.count,
-      hostsConnected: hosts.filter { gateway.isConnected($0.id) }.count, worst: board.first?.status.status,
-      doubt: conscience.doubt?.reason, now: clock.now)
+      statuses: statuses, instances: status.count, hosts: hosts.count,
+      hostsConnected: hosts.filter { gateway.isConnected($0.id) }.count,
+      worst: status.max { $0.severity < $1.severity }, doubt: conscience.doubt?.reason, now: clock.now)
   }
 
   private struct Names {
@@ -93,9 +101,16 @@ public struct FleetReader: Sendable {
       hosts: try FleetRecords.slugs(of: "host", HostKind.self, in: tx))
   }
 
-  private func view(_ instance: Instance, _ names: Names, now: Timestamp, in tx: Transaction) throws -> InstanceView {
+  private func reading(
+    _ instance: Instance, now: Timestamp, in tx: Transaction
+  ) throws -> (reading: StatusReading, evidence: StatusEvidence) {
     let evidence = try FleetRecords.evidence(of: instance.id, in: tx)
     let reading = StatusReading.of(evidence, asked: instance.state, policy: policy, now: now, doubt: conscience.doubt)
+    return (reading, evidence)
+  }
+
+  private func view(_ instance: Instance, _ names: Names, now: Timestamp, in tx: Transaction) throws -> InstanceView {
+    let (reading, evidence) = try reading(instance, now: now, in: tx)
     // A record without its Org or Host cannot come from AW: say so by name rather than leave the row out.
     let gone = try Slug("gone")
     return InstanceView(

@@ -69,7 +69,8 @@ extension FleetRecords {
       sort: try value(Org.Sort(rawValue: row.text("sort")), "org.sort"), createdAt: try row.time("created_at"))
   }
 
-  private static func value<Value>(_ value: Value?, _ column: String) throws -> Value {
+  /// - Throws: `storeFailed` for a value that this AW does not know.
+  static func value<Value>(_ value: Value?, _ column: String) throws -> Value {
     guard let value else {
       throw AWError(
         .storeFailed, "The database holds a value in '\(column)' that this AW does not know.",

@@ -94,9 +94,8 @@ extension FleetRoutes {
   ]
 
   private func operate(_ plan: InstancePlan, _ summary: String) -> Route {
-    let verb = plan.rawValue.split(separator: ".").last.map(String.init) ?? plan.rawValue
-    return .act(
-      .post, "/api/v1/instances/{instance}/\(verb)", summary, plan.permission, plan.evidenceKind,
+    .act(
+      .post, "/api/v1/instances/{instance}/\(plan.verb)", summary, plan.permission, plan.evidenceKind,
       schema: RouteSchema(response: FleetSchemas.requested, status: 202)
     ) { request in try await operate(plan, try request.slug("instance"), request) }
   }
@@ -105,14 +104,7 @@ extension FleetRoutes {
     var filter = FleetReader.Filter()
     filter.org = try request.query("org").map { try Slug($0) }
     filter.host = try request.query("host").map { try Slug($0) }
-    if let text = request.query("status") {
-      guard let status = Status(rawValue: text) else {
-        throw AWError(
-          .usage, "There is no status \(text.quoted).",
-          next: "Use one of: \(Status.allCases.map(\.rawValue).joined(separator: ", ")).")
-      }
-      filter.status = status
-    }
+    filter.status = try request.word("status")
     return filter
   }
 

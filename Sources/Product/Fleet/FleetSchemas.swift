@@ -16,7 +16,7 @@ enum FleetSchemas {
 
   static let host = JSONSchema.object(
     [
-      "id": JSONSchema.id, "slug": JSONSchema.slug, "state": JSONSchema.oneOf(["invited", "active", "draining"]),
+      "id": JSONSchema.id, "slug": JSONSchema.slug, "state": JSONSchema.oneOf(Host.State.allCases.map(\.rawValue)),
       "connected": JSONSchema.bool, "connectedAt": JSONSchema.time, "disconnectedAt": JSONSchema.time,
       "lastLoss": JSONSchema.text, "machine": JSONSchema.text, "program": JSONSchema.text,
       "runtimes": JSONSchema.array(
@@ -66,7 +66,7 @@ enum FleetSchemas {
     [
       "id": JSONSchema.id, "slug": JSONSchema.slug, "org": JSONSchema.slug, "host": JSONSchema.slug,
       "runtime": runtimeKind, "image": JSONSchema.text,
-      "state": JSONSchema.oneOf(["provisioning", "active", "stopped", "removing", "failed"]),
+      "state": JSONSchema.oneOf(Instance.State.allCases.map(\.rawValue)),
       "port": JSONSchema.integer, "version": JSONSchema.text, "dataDirectory": JSONSchema.text,
       "createdAt": JSONSchema.time, "status": status, "chain": JSONSchema.array(of: check), "operation": operation,
     ], optional: ["image", "port", "version", "dataDirectory", "operation"])

@@ -38,6 +38,9 @@ public struct HostView: Codable, Sendable, Equatable {
   public let instances: Int
   public let createdAt: Timestamp
 
+  /// The runtimes that can be used, for people.
+  public var offers: String { runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", ") }
+
   init(_ host: Host, connected: Bool, instances: Int) {
     id = host.id
     slug = host.slug
@@ -83,13 +86,8 @@ public struct CheckView: Codable, Sendable, Equatable {
     at = result.at
     durationMilliseconds = result.durationMilliseconds
     evidence = result.evidence
-    let failure: CheckFailure?
-    switch result.outcome {
-    case .passed: (outcome, failure) = ("passed", nil)
-    case .degraded(let what): (outcome, failure) = ("degraded", what)
-    case .failed(let what): (outcome, failure) = ("failed", what)
-    case .skipped: (outcome, failure) = ("skipped", nil)
-    }
+    outcome = result.outcome.word.rawValue
+    let failure = result.outcome.failure
     (code, message, next) = (failure?.code, failure?.message, failure?.next)
   }
 
@@ -159,6 +157,11 @@ public struct OperationView: Codable, Sendable, Equatable {
     /// Why it is being tried again, while it is.
     public let waitingFor: String?
     public let detail: JSONValue
+
+    /// How long it took; nil until it has ended.
+    public var milliseconds: Int64? {
+      startedAt.flatMap { startedAt in finishedAt.map { $0.since(startedAt).milliseconds } }
+    }
   }
 
   public let id: OperationID

@@ -45,15 +45,7 @@ struct Dialer: Sendable {
       channel.eventLoop.makeCompletedFuture {
         let pipeline = channel.pipeline.syncOperations
         let probe = LivenessProbe(policy: liveness) { event in
-          notes.withLockedValue { notes in
-            switch event {
-            case .died(let silence, let tcp): notes.note(silence: silence, tcp: tcp)
-            case .stalled(let stall): notes.note(stall: stall)
-            case .failed(let error): notes.note(error: error)
-            case .ended: notes.note(closed: .closed)
-            case .suspected, .recovered: break
-            }
-          }
+          notes.withLockedValue { $0.note(event) }
         }
         try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
         _ = try pipeline.configureHTTP2Pipeline(

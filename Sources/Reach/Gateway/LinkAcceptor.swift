@@ -89,10 +89,7 @@ final class LivenessRelay {
     switch event {
     case .suspected: session?.suspect(true)
     case .recovered: session?.suspect(false)
-    case .died(let silence, let tcp): session?.note { $0.note(silence: silence, tcp: tcp) }
-    case .stalled(let stall): session?.note { $0.note(stall: stall) }
-    case .failed(let error): session?.note { $0.note(error: error) }
-    case .ended: session?.note { $0.note(closed: .closed) }
+    case .died, .stalled, .failed, .ended: session?.note { $0.note(event) }
     }
   }
 }

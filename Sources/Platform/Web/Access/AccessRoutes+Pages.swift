@@ -20,18 +20,15 @@ extension AccessRoutes {
       },
       .form("/access/operators/{name}/suspend", "Ends an operator's access.", .operatorInvite, .operatorSuspended) {
         request in
-        let (name, actor) = (try request.slug("name"), try request.actor)
+        let name = try request.slug("name")
         try request.form().confirmed(name.text)
-        guard let person = try await access.operators(as: actor).first(where: { $0.name == name }) else {
-          throw WebErrors.notFound("There is no operator with the name \(name.text.quoted).")
-        }
-        try await access.suspend(person.id, as: actor)
+        try await suspend(name, as: try request.actor)
         return .redirect(to: "/access")
       },
       .form("/access/tokens", "Makes an API token.", .tokenManage, .tokenMade) { request in
         let form = try request.form()
         let made = try await access.makeToken(
-          try Slug(form.text("name")), role: try role(form), lifetime: .seconds(Int64(Self.tokenDays) * 86_400),
+          try Slug(form.text("name")), role: try role(form), lifetime: Self.lifetime(days: Self.tokenDays),
           as: try request.actor)
         let shown: JSONValue = made.secret.withText { secret in
           [

@@ -15,6 +15,8 @@ public struct AccessRoutes: Sendable {
 
   static let tokenDays = 90
 
+  static func lifetime(days: Int) -> Duration { .seconds(Int64(days) * 86_400) }
+
   public var routes: [Route] { operators + tokens + pageRoutes }
 
   public var pages: RoomPages {
@@ -27,8 +29,8 @@ public struct AccessRoutes: Sendable {
     [
       .read("/api/v1/operators", "The operators.", schema: .listing(of: OperatorView.schema)) { request in
         let people = try await access.operators(as: try request.actor)
-        let after = try request.listing().after?.keys.first ?? ""
         let wanted = try request.listing()
+        let after = wanted.after?.keys.first ?? ""
         let part = people.filter { $0.name.text > after }.prefix(wanted.readLimit).map { OperatorView($0) }
         return try .listing(Listing(part, for: wanted) { [$0.name.text] })
       },
@@ -72,16 +74,20 @@ public struct AccessRoutes: Sendable {
   }
 
   private func suspend(_ request: WebRequest) async throws -> WebResponse {
-    let (name, actor, dryRun) = (try request.slug("name"), try request.actor, try request.dryRun)
-    guard let person = try await access.operators(as: actor).first(where: { $0.name == name }) else {
-      throw WebErrors.notFound("There is no operator with the name \(name.text.quoted).")
-    }
-    try await access.suspend(person.id, as: actor, dryRun: dryRun)
+    let (name, dryRun) = (try request.slug("name"), try request.dryRun)
+    try await suspend(name, as: try request.actor, dryRun: dryRun)
     guard dryRun else { return .noContent }
     return try .plan(
       Plan(
         act: EvidenceKind.operatorSuspended.id, subject: "operator \(name)",
         steps: ["End every session, token and link of \(name), for good."]))
+  }
+
+  func suspend(_ name: Slug, as actor: Actor, dryRun: Bool = false) async throws {
+    guard let person = try await access.operators(as: actor).first(where: { $0.name == name }) else {
+      throw WebErrors.notFound("There is no operator with the name \(name.text.quoted).")
+    }
+    try await access.suspend(person.id, as: actor, dryRun: dryRun)
   }
 
   private func signInLink(_ request: WebRequest) async throws -> WebResponse {
@@ -152,18 +158,16 @@ public struct AccessRoutes: Sendable {
     let days = wanted.days ?? Self.tokenDays
     let dryRun = try request.dryRun
     let made = try await access.makeToken(
-      wanted.name, role: wanted.role, lifetime: .seconds(Int64(days) * 86_400), as: try request.actor, dryRun: dryRun)
+      wanted.name, role: wanted.role, lifetime: Self.lifetime(days: days), as: try request.actor, dryRun: dryRun)
     if dryRun {
       return try .plan(
         Plan(
           act: EvidenceKind.tokenMade.id, subject: "token \(wanted.name)",
           steps: ["Make a token with the role \(wanted.role.rawValue) for \(days) days.", "Show its secret, once."]))
     }
-    let value: JSONValue = made.secret.withText { secret in
-      ["secret": .string(secret)]
-    }
-    var members = value.objectValue ?? [:]
-    members["token"] = try JSONValue(encoding: TokenView(made.token))
-    return try shownOnce(JSONValue.object(members), at: "/api/v1/tokens/\(made.token.id)")
+    let value: JSONValue = [
+      "token": try JSONValue(encoding: TokenView(made.token)), "secret": .string(made.secret.withText { $0 }),
+    ]
+    return try shownOnce(value, at: "/api/v1/tokens/\(made.token.id)")
   }
 }

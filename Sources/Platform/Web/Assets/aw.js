@@ -78,12 +78,9 @@ async function refresh() {
   reading = true;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
-    if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
-      location.reload();
-      return;
-    }
-    // What the page was about is gone: the page that says so takes its place.
-    if (answer.status === 404) {
+    const signedOut = answer.redirected && new URL(answer.url).pathname === "/sign-in";
+    // What the page was about may be gone too: the page that says so takes its place.
+    if (signedOut || answer.status === 404) {
       location.reload();
       return;
     }

@@ -150,6 +150,19 @@ public struct WebRequest: Sendable {
     return value
   }
 
+  /// A word of the query out of a closed list; nil when it is missing.
+  ///
+  /// - Throws: `usage` with the words that there are.
+  public func word<Word: RawRepresentable<String> & CaseIterable>(_ name: String) throws -> Word? {
+    guard let text = query(name) else { return nil }
+    guard let word = Word(rawValue: text) else {
+      throw AWError(
+        .usage, "There is no \(name) \(text.quoted).",
+        next: "Use one of: \(Word.allCases.map(\.rawValue).joined(separator: ", ")).")
+    }
+    return word
+  }
+
   /// Which part of a listing is wanted: `limit` and `cursor`.
   public func listing() throws -> ListingRequest {
     let limit = try integer("limit", in: 1...WebLimits.pageItemsMax) ?? WebLimits.pageItemsDefault
@@ -226,9 +239,12 @@ public struct FormFields: Sendable {
   /// Nil when it is missing.
   public func optional(_ name: String) -> String? { fields[name] }
 
+  /// Nil when it is missing or empty, as a field that a person left out is.
+  public func filled(_ name: String) -> String? { fields[name].flatMap { $0.isEmpty ? nil : $0 } }
+
   /// - Throws: `usage` when it is missing or empty.
   public func text(_ name: String) throws -> String {
-    guard let text = fields[name], !text.isEmpty else { throw WebErrors.usage("The field \(name.quoted) is empty.") }
+    guard let text = filled(name) else { throw WebErrors.usage("The field \(name.quoted) is empty.") }
     return text
   }
 

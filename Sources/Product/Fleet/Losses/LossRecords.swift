@@ -81,26 +81,17 @@ enum LossRecords {
   }
 
   private static func read(_ row: SQLRow) throws -> Loss {
-    let lossClass = try word(LossClass.self, row.text("class"), "class")
-    let rule = try word(LossVerdict.Rule.self, row.text("rule"), "rule")
-    return Loss(
+    Loss(
       id: try row.id("id"), host: try row.id("host"),
       seen: try JSONValue(parsing: row.text("seen")).decode(LossEvidence.self),
       account: try row.optionalText("account").map { try JSONValue(parsing: $0).decode(PeerAccount.self) },
-      verdict: LossVerdict(lossClass, by: rule),
-      calledFirst: try row.optionalText("called_first").map { try word(LossClass.self, $0, "called_first") },
+      verdict: LossVerdict(
+        try FleetRecords.value(LossClass(rawValue: row.text("class")), "loss.class"),
+        by: try FleetRecords.value(LossVerdict.Rule(rawValue: row.text("rule")), "loss.rule")),
+      calledFirst: try row.optionalText("called_first").map {
+        try FleetRecords.value(LossClass(rawValue: $0), "loss.called_first")
+      },
       recoveredAt: try row.optionalTime("recovered_at"))
-  }
-
-  private static func word<Word: RawRepresentable<String>>(
-    _ kind: Word.Type, _ text: String, _ column: String
-  ) throws -> Word {
-    guard let word = Word(rawValue: text) else {
-      throw AWError(
-        .storeFailed, "The database holds a value in 'loss.\(column)' that this AW does not know.",
-        next: "Start the AW that wrote it, or restore a backup.")
-    }
-    return word
   }
 
   // MARK: - Runs of the Connector and of the Host's kernel

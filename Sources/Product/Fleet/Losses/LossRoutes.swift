@@ -101,17 +101,9 @@ extension FleetRoutes {
 
   private func listLosses(_ request: WebRequest) async throws -> WebResponse {
     let wanted = try request.listing()
-    let lossClass = try request.query("class").map { text in
-      guard let lossClass = LossClass(rawValue: text) else {
-        throw AWError(
-          .usage, "There is no class \(text.quoted).",
-          next: "Use one of: \(LossClass.allCases.map(\.rawValue).joined(separator: ", ")).")
-      }
-      return lossClass
-    }
     let views = try await reader.losses(
-      host: try request.query("host").map { try Slug($0) }, lossClass: lossClass, before: try before(wanted.after),
-      limit: wanted.readLimit)
+      host: try request.query("host").map { try Slug($0) }, lossClass: try request.word("class"),
+      before: try before(wanted.after), limit: wanted.readLimit)
     return try .listing(Listing(views, for: wanted) { [String($0.at.millisecondsSince1970), $0.id.text] })
   }
 

@@ -40,6 +40,27 @@ public struct CheckResult: Sendable, Equatable {
     case failed(CheckFailure)
     /// Not tried, because an earlier link failed.
     case skipped
+
+    public enum Word: String, Codable, Sendable {
+      case passed, degraded, failed, skipped
+    }
+
+    /// What it is called, in the evidence and in metrics.
+    public var word: Word {
+      switch self {
+      case .passed: .passed
+      case .degraded: .degraded
+      case .failed: .failed
+      case .skipped: .skipped
+      }
+    }
+
+    public var failure: CheckFailure? {
+      switch self {
+      case .degraded(let failure), .failed(let failure): failure
+      case .passed, .skipped: nil
+      }
+    }
   }
 
   public let link: ChainLink
@@ -65,14 +86,10 @@ extension CheckResult: Codable {
     case link, outcome, failure, at, durationMilliseconds, evidence
   }
 
-  private enum Word: String, Codable {
-    case passed, degraded, failed, skipped
-  }
-
   public init(from decoder: any Decoder) throws {
     let members = try decoder.container(keyedBy: Keys.self)
     let outcome: Outcome =
-      switch try members.decode(Word.self, forKey: .outcome) {
+      switch try members.decode(Outcome.Word.self, forKey: .outcome) {
       case .passed: .passed
       case .skipped: .skipped
       case .degraded: .degraded(try members.decode(CheckFailure.self, forKey: .failure))
@@ -87,16 +104,9 @@ extension CheckResult: Codable {
 
   public func encode(to encoder: any Encoder) throws {
     var members = encoder.container(keyedBy: Keys.self)
-    let (word, failure): (Word, CheckFailure?) =
-      switch outcome {
-      case .passed: (.passed, nil)
-      case .skipped: (.skipped, nil)
-      case .degraded(let failure): (.degraded, failure)
-      case .failed(let failure): (.failed, failure)
-      }
     try members.encode(link, forKey: .link)
-    try members.encode(word, forKey: .outcome)
-    try members.encodeIfPresent(failure, forKey: .failure)
+    try members.encode(outcome.word, forKey: .outcome)
+    try members.encodeIfPresent(outcome.failure, forKey: .failure)
     try members.encode(at, forKey: .at)
     try members.encode(durationMilliseconds, forKey: .durationMilliseconds)
     try members.encode(evidence, forKey: .evidence)
@@ -132,13 +142,7 @@ public struct ChainReport: Codable, Sendable, Equatable {
 
   /// The first link that is not right: where to look.
   public var broken: (link: ChainLink, failure: CheckFailure)? {
-    for result in results {
-      switch result.outcome {
-      case .failed(let failure), .degraded(let failure): return (result.link, failure)
-      case .passed, .skipped: continue
-      }
-    }
-    return nil
+    results.lazy.compactMap { result in result.outcome.failure.map { (result.link, $0) } }.first
   }
 
   /// Whether AW reached the Instance's Gateway and was let in, with whatever it then found amiss.

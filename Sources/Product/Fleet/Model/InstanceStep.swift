@@ -34,6 +34,9 @@ public enum InstancePlan: String, Codable, Sendable, CaseIterable {
   case restart = "instance.restart"
   case remove = "instance.remove"
 
+  /// What is done with the Instance, in paths and on buttons: `restart`.
+  public var verb: String { String(rawValue.trimmingPrefix("instance.")) }
+
   public var steps: [InstanceStep] {
     switch self {
     case .provision: [.secrets, .prepare, .start, .ready, .pair, .verify]

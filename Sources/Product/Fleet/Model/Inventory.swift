@@ -28,7 +28,7 @@ public struct Org: Codable, Sendable, Equatable {
 
 /// A machine that runs Instances.
 public struct Host: Codable, Sendable, Equatable {
-  public enum State: String, Codable, Sendable {
+  public enum State: String, Codable, Sendable, CaseIterable {
     /// A line was printed; nobody has redeemed it yet.
     case invited
     case active
@@ -71,7 +71,7 @@ public struct Host: Codable, Sendable, Equatable {
 /// One complete OpenClaw Gateway that serves one Org.
 public struct Instance: Codable, Sendable, Equatable {
   /// What AW was asked to make of it. How it is doing is its status, which is derived and never stored.
-  public enum State: String, Codable, Sendable {
+  public enum State: String, Codable, Sendable, CaseIterable {
     case provisioning
     case active
     case stopped

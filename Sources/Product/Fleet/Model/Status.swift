@@ -204,15 +204,3 @@ public struct StatusReading: Codable, Sendable, Equatable {
     ChainReport(results: ChainLink.allCases.compactMap { evidence.newest[$0] }).broken
   }
 }
-
-extension Duration {
-  /// `45 s`, `3 min`, `2 h`, `4 d`: as a person says it.
-  var words: String {
-    switch seconds {
-    case ..<120: "\(Int(seconds)) s"
-    case ..<7_200: "\(Int(seconds / 60)) min"
-    case ..<172_800: "\(Int(seconds / 3_600)) h"
-    default: "\(Int(seconds / 86_400)) d"
-    }
-  }
-}

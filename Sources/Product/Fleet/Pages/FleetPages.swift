@@ -40,9 +40,8 @@ extension FleetRoutes {
       .form("/instances", "Asks for an Instance.", .instanceCreate, .instanceRequested) { try await createForm($0) },
       .form("/orgs", "Creates an Org.", .orgCreate, .orgCreated) { request in
         let form = try request.form()
-        let name = form.optional("name").flatMap { $0.isEmpty ? nil : $0 }
         _ = try await service.createOrg(
-          .init(slug: try Slug(form.text("slug")), name: name), as: try request.actor)
+          .init(slug: try Slug(form.text("slug")), name: form.filled("name")), as: try request.actor)
         return .redirect(to: "/instances/new")
       },
     ]
@@ -52,7 +51,7 @@ extension FleetRoutes {
 
   private func fleetPage(_ request: WebRequest) async throws -> WebResponse {
     let board = try await reader.board()
-    let summary = try await reader.summary()
+    let summary = try await reader.summary(of: board.map(\.status.status))
     let counts: [JSONValue] = Status.allCases.sorted { $0.severity > $1.severity }.compactMap { status in
       guard let count = summary.statuses[status.rawValue], count > 0 else { return nil }
       return ["status": .string(status.rawValue), "count": .integer(Int64(count))]
@@ -105,14 +104,13 @@ extension FleetRoutes {
 
   private func createForm(_ request: WebRequest) async throws -> WebResponse {
     let form = try request.form()
-    func optional(_ name: String) -> String? { form.optional(name).flatMap { $0.isEmpty ? nil : $0 } }
     do {
       guard let runtime = RuntimeKind(rawValue: try form.text("runtime")) else {
         throw AWError(.usage, "There is no such runtime.", next: "Choose 'process' or 'docker'.")
       }
       let body = InstanceBody(
         org: try Slug(form.text("org")), slug: try Slug(form.text("slug")), runtime: runtime,
-        image: optional("image"), host: try optional("host").map { try Slug($0) })
+        image: form.filled("image"), host: try form.filled("host").map { try Slug($0) })
       let (instance, _) = try await service.createInstance(body.request, as: try request.actor)
       return .redirect(to: "/instances/\(instance.slug)")
     } catch let problem as AWError where problem.code != .forbidden {

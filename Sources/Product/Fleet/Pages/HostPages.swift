@@ -53,8 +53,7 @@ extension FleetRoutes {
     return [
       "slug": .string(host.slug.text), "link": .string(linkWords(host)), "class": .string(look(host)),
       "at": .string((since ?? host.createdAt).description), "machine": .string(host.machine ?? ""),
-      "runtimes": .string(
-        host.runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", ")),
+      "runtimes": .string(host.offers),
       "instances": .integer(Int64(host.instances)), "isDraining": .bool(host.state == .draining),
     ]
   }

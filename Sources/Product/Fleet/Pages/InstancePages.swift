@@ -27,9 +27,8 @@ extension FleetRoutes {
   }
 
   private func form(_ plan: InstancePlan) -> Route {
-    let verb = plan.rawValue.split(separator: ".").last.map(String.init) ?? plan.rawValue
-    return .form(
-      "/instances/{instance}/\(verb)", "Asks for: \(verb).", plan.permission, plan.evidenceKind
+    .form(
+      "/instances/{instance}/\(plan.verb)", "Asks for: \(plan.verb).", plan.permission, plan.evidenceKind
     ) { request in
       let slug = try request.slug("instance")
       _ = try await service.operate(plan, on: slug, as: try request.actor)
@@ -115,15 +114,10 @@ extension FleetRoutes {
         operation.steps.map { step in
           [
             "title": .string(step.title), "state": .string(step.state.rawValue),
-            "waitingFor": .string(step.waitingFor ?? ""), "took": .string(took(step) ?? ""),
+            "waitingFor": .string(step.waitingFor ?? ""), "took": .string(step.milliseconds.map { "\($0) ms" } ?? ""),
           ]
         }),
     ]
-  }
-
-  private static func took(_ step: OperationView.Step) -> String? {
-    guard let startedAt = step.startedAt, let finishedAt = step.finishedAt else { return nil }
-    return "\(finishedAt.since(startedAt).milliseconds) ms"
   }
 
   private func logsPage(_ request: WebRequest) async throws -> WebResponse {

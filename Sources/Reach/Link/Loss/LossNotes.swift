@@ -27,6 +27,17 @@ public struct LossNotes: Sendable {
   /// Nothing was noted yet.
   public var isEmpty: Bool { signal == nil && socket == nil && silence == nil }
 
+  /// Whatever of the link's own watch says something of its end.
+  public mutating func note(_ event: LivenessProbe.Event) {
+    switch event {
+    case .died(let silence, let tcp): note(silence: silence, tcp: tcp)
+    case .stalled(let stall): note(stall: stall)
+    case .failed(let error): note(error: error)
+    case .ended: note(closed: .closed)
+    case .suspected, .recovered: break
+    }
+  }
+
   public mutating func note(_ signal: LossEvidence.Signal, _ detail: String) {
     guard self.signal == nil else { return }
     self.signal = signal
@@ -34,7 +45,7 @@ public struct LossNotes: Sendable {
   }
 
   public mutating func note(silence: Duration, tcp: LossEvidence.TCP?) {
-    guard self.silence == nil, isEmpty else { return }
+    guard isEmpty else { return }
     self.silence = silence
     self.tcp = tcp
     explain("no answer to a ping; nothing was read for \(silence.milliseconds) ms")
