@@ -66,6 +66,7 @@ let platform: [Target] = [
   room("Vault", "Platform/Vault", ["Basics", crypto]),
   room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
+  room("Events", "Platform/Events", ["Basics", "Store"]),
   room("Work", "Platform/Work", ["Basics", "Store", logging, lifecycle]),
   room(
     "Web", "Platform/Web",
@@ -105,7 +106,13 @@ let product: [Target] = [
     [
       "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto, logging,
       coreMetrics, nioCore, httpTypes, lifecycle,
-    ], resources: [.copy("Pages/Templates")])
+    ], resources: [.copy("Pages/Templates")]),
+  room(
+    "Alerts", "Product/Alerts",
+    [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Events", "Web", crypto, logging, coreMetrics, lifecycle,
+      httpClient, mustache, nioCore, nioPosix, nioSSL, nioHTTP1, nioFoundation, subprocess, systemPackage,
+    ]),
 ]
 
 let synthetic: [Target] = [
@@ -122,8 +129,8 @@ let commands: [Target] = [
   room(
     "Deployment", "Commands/Deployment",
     [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "Link", "Gateway", "Connector", "Fleet",
-      "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess, systemPackage,
+      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
+      "Fleet", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess, systemPackage,
       unixSignals,
     ]),
   .executableTarget(
@@ -146,6 +153,8 @@ let roomTests: [Target] = [
   tests(
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
     resources: [.copy("PolicyMatrix.txt")]),
+  tests("EventsTests", "Platform/EventsTests", ["Events", "Store", "Basics", "TestSupport"]),
+  tests("AlertsTests", "Product/AlertsTests", ["Alerts", "Events", "Store", "Basics", "TestSupport"]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",

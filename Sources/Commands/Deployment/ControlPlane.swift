@@ -1,5 +1,6 @@
 import Access
 import Basics
+import Events
 import Evidence
 import Fleet
 import Gateway
@@ -39,7 +40,7 @@ public final class ControlPlane: Sendable {
   /// Every migration of every room, in the order in which rooms stand on each other.
   public static let migrations =
     EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + WebRecords.migrations
-    + FleetRecords.migrations + DeploymentRecords.migrations
+    + EventOutbox.migrations + FleetRecords.migrations + DeploymentRecords.migrations
 
   /// Opens the database, the vault and the evidence, and listens for Hosts.
   ///

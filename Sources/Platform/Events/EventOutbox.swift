@@ -1,0 +1,79 @@
+import Basics
+import Store
+
+/// The transactional outbox: an event is written with the change that it tells of, or not at all. Whoever is to be told
+/// reads on from where it was.
+public struct EventOutbox: Sendable {
+  public static let migrations = [
+    Migration(
+      "events-0001-outbox",
+      [
+        """
+        CREATE TABLE event (
+          sequence BIGINT PRIMARY KEY NOT NULL, id TEXT NOT NULL UNIQUE, at BIGINT NOT NULL, type TEXT NOT NULL,
+          org TEXT, event TEXT NOT NULL)
+        """,
+        "CREATE TABLE event_head (id BIGINT PRIMARY KEY NOT NULL, sequence BIGINT NOT NULL)",
+        "INSERT INTO event_head (id, sequence) VALUES (1, 0)",
+        "CREATE INDEX event_at ON event (at)",
+      ])
+  ]
+
+  /// Told after every commit that added an event: short, and from any thread.
+  private let appended: @Sendable () -> Void
+
+  public init(appended: @escaping @Sendable () -> Void = {}) { self.appended = appended }
+
+  /// Adds an event in the caller's transaction. One whose id is there already is the same fact: it is left out.
+  public func append(_ event: Event, in tx: Transaction) throws {
+    guard try tx.run("SELECT sequence FROM event WHERE id = ?", [.text(event.id)]).isEmpty else { return }
+    // Counted here rather than by the engine: writers are serial, so the order of the numbers is that of the commits.
+    let sequence = try EventOutbox.head(in: tx) + 1
+    try tx.run("UPDATE event_head SET sequence = ? WHERE id = 1", [.integer(sequence)])
+    try tx.run(
+      "INSERT INTO event (sequence, id, at, type, org, event) VALUES (?, ?, ?, ?, ?, ?)",
+      [
+        .integer(sequence), .text(event.id), .time(event.time), .text(event.type.rawValue), .text(event.org),
+        .text(try JSONValue(encoding: event).canonical),
+      ])
+    tx.afterCommit(appended)
+  }
+
+  /// The number of the newest event; 0 before the first.
+  public static func head(in tx: Transaction) throws -> Int64 {
+    try tx.run("SELECT sequence FROM event_head WHERE id = 1").first?.integer("sequence") ?? 0
+  }
+
+  /// An event with its place in the outbox.
+  public struct Entry: Sendable, Equatable {
+    public let sequence: Int64
+    public let event: Event
+  }
+
+  /// The events after a number, oldest first.
+  public static func after(_ sequence: Int64, limit: Int, in tx: Transaction) throws -> [Entry] {
+    try tx.run(
+      "SELECT sequence, event FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?",
+      [.integer(sequence), .integer(limit)]
+    ).map(read)
+  }
+
+  /// The newest events before a number, newest first.
+  public static func before(_ sequence: Int64, limit: Int, in tx: Transaction) throws -> [Entry] {
+    try tx.run(
+      "SELECT sequence, event FROM event WHERE sequence < ? ORDER BY sequence DESC LIMIT ?",
+      [.integer(sequence), .integer(limit)]
+    ).map(read)
+  }
+
+  private static func read(_ row: SQLRow) throws -> Entry {
+    Entry(sequence: try row.integer("sequence"), event: try JSONValue(parsing: row.text("event")).decode(Event.self))
+  }
+
+  /// Forgets events that are older than a time and that everybody has read.
+  ///
+  /// - Parameter upTo: the last number that may go.
+  public static func forget(olderThan time: Timestamp, upTo sequence: Int64, in tx: Transaction) throws {
+    try tx.run("DELETE FROM event WHERE at < ? AND sequence <= ?", [.time(time), .integer(sequence)])
+  }
+}
