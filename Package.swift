@@ -169,6 +169,12 @@ let roomTests: [Target] = [
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", "TestSupport", logging]),
   tests(
+    "EndpointTests", "Product/EndpointTests",
+    [
+      "Alerts", "Events", "Vault", "Basics", "TestSupport", crypto, logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+      httpClient, subprocess, systemPackage, x509, asn1,
+    ], resources: [.copy("Vectors")]),
+  tests(
     "DeploymentTests", "Commands/DeploymentTests",
     ["Deployment", "Client", "Web", "Access", "Evidence", "Link", "Store", "Vault", "Basics", "TestSupport", logging],
     resources: [.copy("Routes.txt")]),

@@ -81,6 +81,13 @@ extension ErrorCode {
   public static let operationRunning = ErrorCode("operation.running", http: 409)
   public static let operationDeadline = ErrorCode("operation.deadline", http: 504)
 
+  // Endpoints of notifications
+  public static let endpointInvalid = ErrorCode("endpoint.invalid", http: 400, exit: 2)
+  public static let endpointTemplateInvalid = ErrorCode("endpoint.template-invalid", http: 400, exit: 2)
+  public static let endpointSecretMissing = ErrorCode("endpoint.secret-missing", http: 409)
+  public static let endpointNameUnknown = ErrorCode("endpoint.name-unknown", http: 409)
+  public static let endpointAddressRefused = ErrorCode("endpoint.address-refused", http: 403, exit: 4)
+
   // Runtimes
   public static let runtimeUnavailable = ErrorCode("runtime.unavailable", http: 503)
   public static let runtimeProgramMissing = ErrorCode("runtime.program-missing", http: 503)
@@ -114,6 +121,7 @@ extension ErrorCode {
     runtimeUnavailable, runtimeProgramMissing, runtimeImageMissing, runtimePortTaken, runtimeDiskFull, runtimeFailed,
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
     gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,
+    endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })
