@@ -187,7 +187,7 @@ let roomTests: [Target] = [
     [
       "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Web", "Store",
       "Vault", "OpenClaw", "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, subprocess,
-      systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation,
+      systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
   tests("HouseTests", "HouseTests", ["Basics"]),
   .target(

@@ -24,6 +24,7 @@ public struct FleetMetrics: Service {
   }
 
   public func run() async throws {
+    FleetCounters(factory: factory).declare()
     await cancelWhenGracefulShutdown {
       repeat {
         do {
@@ -36,8 +37,14 @@ public struct FleetMetrics: Service {
   }
 
   func measure() async throws {
-    let summary = try await reader.summary()
+    let standings = try await reader.standings()
+    let summary = try await reader.summary(of: standings.map(\.status))
     for (status, count) in summary.statuses { set("aw_instances", count, [("status", status)]) }
+    // A stopped Instance is `unreachable` too, as its Org sees it. Nobody is to be woken for it.
+    for status in Status.allCases {
+      let count = standings.count { $0.asked == .active && $0.status == status }
+      set("aw_instances_active", count, [("status", status.rawValue)])
+    }
     set("aw_hosts", summary.hosts)
     set("aw_hosts_linked", summary.hostsConnected)
     set("aw_watchdog_doubt", summary.doubt == nil ? 0 : 1)
@@ -54,21 +61,31 @@ public struct FleetMetrics: Service {
 struct FleetCounters: Sendable {
   let factory: any MetricsFactory
 
-  func lost(_ verdict: LossVerdict) {
+  /// Makes every series, so that each starts at zero: Prometheus takes the first value it sees for no increase.
+  func declare() {
+    for lossClass in LossClass.allCases { _ = losses(lossClass) }
+    for link in ChainLink.allCases {
+      for outcome in [CheckResult.Outcome.Word.passed, .degraded, .failed] { _ = checks(link, outcome) }
+    }
+  }
+
+  func lost(_ verdict: LossVerdict) { losses(verdict.lossClass).increment() }
+
+  private func losses(_ lossClass: LossClass) -> Counter {
     Counter(
       label: "aw_link_losses",
-      dimensions: [("class", verdict.lossClass.rawValue), ("side", verdict.lossClass.side.rawValue)], factory: factory
-    ).increment()
+      dimensions: [("class", lossClass.rawValue), ("side", lossClass.side.rawValue)], factory: factory)
+  }
+
+  private func checks(_ link: ChainLink, _ outcome: CheckResult.Outcome.Word) -> Counter {
+    Counter(
+      label: "aw_checks", dimensions: [("link", link.rawValue), ("outcome", outcome.rawValue)], factory: factory)
   }
 
   func walked(_ report: ChainReport) {
     for result in report.results where result.outcome != .skipped {
-      let link = [("link", result.link.rawValue)]
-      Counter(
-        label: "aw_checks", dimensions: link + [("outcome", result.outcome.word.rawValue)],
-        factory: factory
-      ).increment()
-      Timer(label: "aw_check_duration_seconds", dimensions: link, factory: factory)
+      checks(result.link, result.outcome.word).increment()
+      Timer(label: "aw_check_duration_seconds", dimensions: [("link", result.link.rawValue)], factory: factory)
         .recordNanoseconds(result.durationMilliseconds * 1_000_000)
     }
   }

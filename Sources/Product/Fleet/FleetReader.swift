@@ -72,11 +72,15 @@ public struct FleetReader: Sendable {
   static func order(_ view: InstanceView) -> (Int, String) { (-view.status.status.severity, view.slug.text) }
 
   public func summary() async throws -> FleetSummary {
+    try await summary(of: try await standings().map(\.status))
+  }
+
+  /// What each Instance was asked to be, and how it is.
+  func standings() async throws -> [(asked: Instance.State, status: Status)] {
     let now = clock.now
-    return try await summary(
-      of: try await store.read { tx in
-        try FleetRecords.instances(in: tx).map { try reading($0, now: now, in: tx).reading.status }
-      })
+    return try await store.read { tx in
+      try FleetRecords.instances(in: tx).map { ($0.state, try reading($0, now: now, in: tx).reading.status) }
+    }
   }
 
   /// - Parameter status: of every Instance.
