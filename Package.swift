@@ -108,6 +108,9 @@ let product: [Target] = [
       coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")]),
   room(
+    "Runbooks", "Product/Runbooks", ["Basics", "Web"],
+    resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
+  room(
     "Alerts", "Product/Alerts",
     [
       "Basics", "Store", "Vault", "Evidence", "Access", "Events", "Web", crypto, logging, coreMetrics, lifecycle,
@@ -130,8 +133,8 @@ let commands: [Target] = [
     "Deployment", "Commands/Deployment",
     [
       "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess, systemPackage,
-      unixSignals,
+      "Fleet", "Runbooks", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess,
+      systemPackage, unixSignals,
     ]),
   .executableTarget(
     name: "aw",
@@ -168,6 +171,7 @@ let roomTests: [Target] = [
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Basics", "TestSupport", logging]),
+  tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",
     [

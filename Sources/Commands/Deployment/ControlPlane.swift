@@ -7,6 +7,7 @@ import Gateway
 import Link
 import Logging
 import NIOCore
+import Runbooks
 import ServiceLifecycle
 import Store
 import Vault
@@ -132,14 +133,16 @@ public final class ControlPlane: Sendable {
     let evidenceRoutes = EvidenceRoutes(
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
+    let runbooks = try RunbookRoutes.load()
     return try WebServer(
       configuration: WebConfiguration(
         usesHTTPS: publicURL.hasPrefix("https:"), isBehindProxy: settings.publicURL != nil,
         metricsArePublic: settings.metricsArePublic),
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
-      routes: fleetRoutes.routes + evidenceRoutes.routes + accessRoutes.routes,
-      rooms: [try FleetRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages], assets: try AssetFiles.load(),
-      clock: clock, logger: logger)
+      routes: fleetRoutes.routes + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
+      rooms: [
+        try FleetRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages, try RunbookRoutes.pages(),
+      ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }
 
   private var readiness: [ReadinessPart] {

@@ -33,6 +33,16 @@ public struct AssetFiles: Sendable {
     return Dictionary(uniqueKeysWithValues: found.map { ("\(room.lowercased())/\($0)", $1) })
   }
 
+  /// Texts that another room brings along, by name without the extension.
+  ///
+  /// - Parameters:
+  ///   - room: the name of its module.
+  ///   - folder: the folder among its resources.
+  ///   - type: the extension, with its dot.
+  public static func texts(of room: String, in folder: String, type: String) throws -> [String: String] {
+    try texts(in: try installed(room, folder), type: type)
+  }
+
   /// Beside the program, wherever a link to it may be; `Bundle.module` would end the process when it finds nothing.
   private static func installed(_ room: String, _ folder: String) throws -> String {
     let bundle = "aw_\(room).resources"
@@ -62,16 +72,20 @@ public struct AssetFiles: Sendable {
   }
 
   private static func templates(in folder: String) throws -> [String: String] {
-    var templates: [String: String] = [:]
+    try texts(in: folder, type: ".mustache")
+  }
+
+  private static func texts(in folder: String, type: String) throws -> [String: String] {
+    var texts: [String: String] = [:]
     do {
-      for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name.hasSuffix(".mustache") {
-        let text = try String(contentsOf: URL(filePath: folder + "/" + name), encoding: .utf8)
-        templates[String(name.dropLast(".mustache".count))] = text
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name.hasSuffix(type) {
+        texts[String(name.dropLast(type.count))] = try String(
+          contentsOf: URL(filePath: folder + "/" + name), encoding: .utf8)
       }
     } catch {
       throw unreadable(folder, error)
     }
-    return templates
+    return texts
   }
 
   private static func unreadable(_ folder: String, _ cause: any Error) -> AWError {
