@@ -74,6 +74,15 @@ struct LossClassifierTests {
     (seen(socket: .reset), account(seen(by: .connector, silent: 10_000)), .asymmetric),
     (seen(silent: 10_000, tcp: busy), account(seen(by: .connector, socket: .unreachable)), .networkUnreachable),
     (seen(silent: 10_000, tcp: busy), account(seen(by: .connector, silent: 9_000, stall: 20_000)), .hostSuspended),
+    // A swallowed direction lets the other end's next ping through.
+    (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 4_700)), .asymmetric),
+    (seen(silent: 4_700, tcp: busy), account(seen(by: .connector, silent: 9_700)), .asymmetric),
+    (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 9_300)), .networkBlackhole),
+    // Pings pass, what is larger than they does not.
+    (seen(socket: .reset), account(seen(by: .connector, socket: .timedOut)), .networkBlackhole),
+    (seen(socket: .timedOut), account(seen(by: .connector, socket: .closed)), .networkBlackhole),
+    // The control plane stood still, and the Connector gave it up.
+    (seen(socket: .closed, stall: 20_000), account(seen(by: .connector, silent: 9_700)), .gatewayOverload),
     // A goodbye is not doubted, whatever is told later.
     (seen(signal: .unregister), account(kernel: false), .connectorShutdown),
     (seen(signal: .drain), account(seen(by: .connector, socket: .reset)), .gracefulDrain),

@@ -93,8 +93,7 @@ public final class Connector: Service {
     while !Task.isCancelled, !leaving.withLockedValue({ $0 }) {
       let (ending, seen) = await dialAndServe(epochKnown: epochKnown)
       epochKnown = nil
-      // A dial that failed is no link: what is told next time is the end of the last one that was up.
-      if let seen, seen.phase == .established { previousLoss.withLockedValue { $0 = seen } }
+      if let seen { remember(seen) }
       let lived = Duration.milliseconds(seen?.livedMilliseconds ?? 0)
       var reason = Reconnect.Reason.failure
       switch ending {
@@ -112,6 +111,18 @@ public final class Connector: Service {
       let delay = reconnect.delay(after: reason, lived: lived, random: Double.random(in: 0..<1))
       // Cancellation is how a shutdown interrupts the wait; the loop's condition sees it.
       try? await Task.sleep(for: delay)
+    }
+  }
+
+  /// A dial that failed is no link: what is told next time is the end of the last one that was up. But a dial that
+  /// finds no way tells why that one fell silent.
+  private func remember(_ seen: LossEvidence) {
+    previousLoss.withLockedValue { previous in
+      if seen.phase == .established {
+        previous = seen
+      } else if seen.socket == .unreachable, previous?.silentMilliseconds != nil {
+        previous?.socket = .unreachable
+      }
     }
   }
 

@@ -80,7 +80,8 @@ public final class LivenessProbe {
 
   /// After a standstill the end of the socket may be seen before the overdue alarm is.
   fileprivate func ended() {
-    checkStall()
+    // Once it is dead there is no alarm that could be overdue.
+    if machine.due != nil { checkStall() }
     report(.ended)
   }
 
@@ -114,8 +115,15 @@ public final class LivenessProbe {
           roundTripMicroseconds: Int(info.tcpi_rtt))
       }
       bound.value.report(.died(silence: silence, tcp: tcp))
-      channel.close(promise: nil)
+      bound.value.reset(channel)
     }
+  }
+
+  /// Closes with a reset. An ordinary end queues up behind bytes that are not acknowledged, so a far end that still
+  /// hears would not learn of it; a reset does not, and the kernel forgets the connection at once.
+  private func reset(_ channel: any Channel) {
+    guard let socket = channel as? any SocketOptionProvider else { return channel.close(promise: nil) }
+    socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenComplete { _ in channel.close(promise: nil) }
   }
 
   private func sendPing(_ id: UInt64) {

@@ -31,6 +31,9 @@ public enum LossClassifier {
   static let stallMax = 1_000
   /// A Connector that stood still for this long was stopped, whatever the network did.
   static let suspendedMin = 3_000
+  /// A path that swallows both ways ends what both ends hear within a round trip; one that swallows one way lets the
+  /// other end's next ping through, five seconds later.
+  static let heardApartMax: Int64 = 2_000
   /// Deaths after about the same idle time, this often, are somebody's timer.
   static let idleDeathsMin = 3
   static let idleTolerance = 0.2
@@ -77,14 +80,27 @@ public enum LossClassifier {
     if theirs.stallMilliseconds >= Int64(suspendedMin) { return .hostSuspended }
     switch (seen.silentMilliseconds != nil, theirs.silentMilliseconds != nil, theirs.socket) {
     case (_, _, .unreachable): return .networkUnreachable
-    // Both heard nothing and nobody closed: the path swallowed it.
-    case (true, true, _), (true, _, .timedOut): return .networkBlackhole
+    // Both heard nothing in the end. When one went on hearing the other for a while, only one way was swallowed.
+    case (true, true, _): return heardLonger(seen, theirs) ? .asymmetric : .networkBlackhole
+    case (true, _, .timedOut): return .networkBlackhole
+    // Bytes that nobody acknowledged, with pings answered until then: what is larger than they was swallowed.
+    case (false, false, .timedOut): return .networkBlackhole
+    case (false, false, _) where seen.socket == .timedOut: return .networkBlackhole
+    // The far end gave up because this end stood still.
+    case (false, true, _) where seen.stallMilliseconds >= Int64(suspendedMin): return .gatewayOverload
     // One end went on hearing the other until that one gave up.
     case (true, false, .closed), (true, false, .reset), (false, true, _): return .asymmetric
     // Neither process ended, and neither sent what both saw.
     case (false, false, .reset), (false, false, .closed): return .networkReset
     default: return nil
     }
+  }
+
+  /// Whether one end went on reading for longer than an exchange of pings takes. Each end counts from the
+  /// registration, so that the clocks of the two machines do not matter.
+  private static func heardLonger(_ seen: LossEvidence, _ theirs: LossEvidence) -> Bool {
+    guard let here = seen.silentMilliseconds, let there = theirs.silentMilliseconds else { return false }
+    return abs((seen.livedMilliseconds - here) - (theirs.livedMilliseconds - there)) > heardApartMax
   }
 
   /// Losses of a connection that never was.

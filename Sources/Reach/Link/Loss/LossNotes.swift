@@ -21,6 +21,9 @@ public struct LossNotes: Sendable {
   public private(set) var tcp: LossEvidence.TCP?
   public private(set) var stall = Duration.zero
   public private(set) var detail = ""
+  /// TLS ended with an error. In TLS 1.3 the end that dialled has done with the handshake before the other end looks at
+  /// its certificate, so a refusal of that comes after it.
+  public private(set) var isRefusedByTLS = false
 
   public init() {}
 
@@ -60,6 +63,10 @@ public struct LossNotes: Sendable {
 
   public mutating func note(error: any Error) {
     if let error = error as? IOError { return note(errno: error) }
+    if error is BoringSSLError {
+      isRefusedByTLS = true
+      return explain("\(error)")
+    }
     if case .uncleanShutdown? = error as? NIOSSLError { return note(closed: .closed) }
     if error is any NIOHTTP2Error || error is GoneAway { return note(.goAway, "\(error)") }
   }
@@ -80,9 +87,10 @@ public struct LossNotes: Sendable {
   public func evidence(
     by observer: LossEvidence.Observer, _ phase: LossEvidence.Phase = .established, at: Timestamp, lived: Duration
   ) -> LossEvidence {
-    LossEvidence(
-      observer: observer, phase: phase, at: at, signal: signal, socket: socket,
+    let isHandshake = phase == .handshake || phase == .registration && isRefusedByTLS
+    return LossEvidence(
+      observer: observer, phase: isHandshake ? .handshake : phase, at: at, signal: signal, socket: socket,
       silentMilliseconds: silence?.milliseconds, livedMilliseconds: lived.milliseconds, tcp: tcp,
-      stallMilliseconds: stall.milliseconds, detail: detail)
+      tls: isHandshake ? .closed : nil, stallMilliseconds: stall.milliseconds, detail: detail)
   }
 }
