@@ -17,6 +17,7 @@ func library(_ name: String, _ package: String) -> Target.Dependency { .product(
 
 let nioCore = library("NIOCore", "swift-nio")
 let nioPosix = library("NIOPosix", "swift-nio")
+let nioEmbedded = library("NIOEmbedded", "swift-nio")
 let nioHTTP1 = library("NIOHTTP1", "swift-nio")
 let nioTLS = library("NIOTLS", "swift-nio")
 let nioWebSocket = library("NIOWebSocket", "swift-nio")
@@ -146,6 +147,16 @@ let commands: [Target] = [
     path: "Sources/Commands/aw-synthetic", swiftSettings: strict)
 ]
 
+/// Programs that bring load for tests and measurements. None of them is shipped.
+let benchmarks: [Target] = [
+  .executableTarget(
+    name: "link-load",
+    dependencies: [
+      "Deployment", "Fleet", "Gateway", "Connector", "Link", "Basics", arguments, logging, lifecycle, unixSignals,
+      nioCore, nioPosix,
+    ], path: "Benchmarks/LinkLoad", swiftSettings: strict)
+]
+
 let roomTests: [Target] = [
   tests("BasicsTests", "Platform/BasicsTests", ["Basics"]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
@@ -193,6 +204,12 @@ let roomTests: [Target] = [
       "Vault", "OpenClaw", "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, subprocess,
       systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
+  tests(
+    "FaultTests", "Faults",
+    [
+      "aw", "aw-synthetic", "link-load", "Client", "Fleet", "Link", "OpenClaw", "Vault", "Basics",
+      subprocess, systemPackage, nioCore, nioPosix, nioConcurrency, nioEmbedded, crypto, x509, asn1,
+    ]),
   tests("HouseTests", "HouseTests", ["Basics"]),
   .target(
     name: "TestSupport", dependencies: ["Basics", "Store", "Vault", "Evidence", "Access", logging],
@@ -222,6 +239,6 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
   ],
-  targets: platform + openClaw + reach + product + synthetic + commands + roomTests,
+  targets: platform + openClaw + reach + product + synthetic + commands + benchmarks + roomTests,
   swiftLanguageModes: [.v6]
 )

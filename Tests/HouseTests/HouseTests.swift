@@ -128,7 +128,9 @@ struct HouseTests {
 
   @Test("tests wait for what they wait for, never for the clock")
   func sleeping() {
-    for file in Self.tests where !file.path.contains("HouseTests") {
+    // A fault lasts for as long as it is told to: its tests have one place that waits.
+    let exempt = ["Tests/HouseTests/HouseTests.swift", "Tests/Faults/Shell.swift"]
+    for file in Self.tests where !exempt.contains(file.path) {
       for (number, line) in file.lines.enumerated() {
         #expect(!line.contains("Task.sleep") && !line.contains("usleep("), "\(file.path):\(number + 1)")
       }

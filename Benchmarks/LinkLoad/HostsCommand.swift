@@ -1,0 +1,64 @@
+import ArgumentParser
+import Basics
+import Connector
+import Deployment
+import Foundation
+import Link
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// Many Connectors in one process. Whatever Instance is asked for, it is the port of `--origin`.
+struct HostsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "hosts", abstract: "Connectors, one for each ticket on standard input and each identity kept.")
+
+  @Option(help: "Where the identities are kept.") var data: String
+  @Option(help: "ADDRESS:PORT of the AW Gateway.") var gateway: String
+  @Option(help: "The port of 127.0.0.1 that stands for every Instance.") var origin: Int
+  @Flag(help: "End when all tickets are redeemed.") var enrolOnly = false
+
+  func run() async throws {
+    var logger = Logger(label: "link-load", factory: ConsoleLog.factory(level: .notice, format: .text))
+    logger.logLevel = .notice
+    let address = try ControlPlaneSettings.Listen(gateway)
+    var number = (try? FileManager.default.contentsOfDirectory(atPath: data).count) ?? 0
+    while let line = readLine(), !line.isEmpty {
+      _ = try await Enrolment.enrol(
+        directory: "\(data)/\(number)", address: address.address, port: address.port,
+        ticket: try EnrolmentTicket(line.trimmingCharacters(in: .whitespaces)), program: "link-load", logger: logger)
+      number += 1
+    }
+    if enrolOnly { return }
+    let runtime = FixedRuntime(port: origin)
+    let connectors = try (0..<number).map { number in
+      try Connector(
+        configuration: .init(directory: "\(data)/\(number)", program: "link-load"),
+        runtimes: Runtimes([runtime], logger: logger), logger: logger)
+    }
+    try FileHandle.standardOutput.write(contentsOf: Data("dialling\n".utf8))
+    try await ServiceGroup(
+      services: connectors, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+    ).run()
+  }
+}
+
+/// Every Instance is one port of this machine.
+struct FixedRuntime: InstanceRuntime {
+  let kind = RuntimeKind.process
+  let port: Int
+
+  private var state: RunState { RunState(phase: .running, port: port) }
+
+  func availability() async -> RuntimeAvailability {
+    .init(kind: .process, available: true, detail: "one port for every Instance")
+  }
+  func prepare(_ spec: InstanceSpec, environment: [String: Secret]) async throws -> RunState { state }
+  func start(_ instance: InstanceID) async throws -> RunState { state }
+  func stop(_ instance: InstanceID) async throws -> RunState { state }
+  func inspect(_ instance: InstanceID) async throws -> RunState { state }
+  func remove(_ instance: InstanceID, purge: Bool) async throws -> RunState { state }
+  func logs(_ instance: InstanceID, lines: Int) async throws -> [String] { [] }
+  func approveDevice(_ instance: InstanceID, request: String) async throws {}
+  func instances() async throws -> [InstanceID] { [] }
+}
