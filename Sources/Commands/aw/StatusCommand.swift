@@ -85,6 +85,7 @@ enum InstanceLines {
         "    \(title) \(outcome), \(Console.age(check.at, now: now)), \(check.durationMilliseconds) ms\(what)")
       if let next = check.next, !check.behindFailure { Console.line("      → \(next)") }
     }
+    Console.line("  What was done to it: aw evidence list --subject \(view.id)")
     guard let operation = view.operation else { return }
     Console.line(
       "  Operation \(operation.kind): \(operation.state.rawValue), \(Console.age(operation.updatedAt, now: now))")

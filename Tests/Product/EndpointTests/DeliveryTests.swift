@@ -49,7 +49,8 @@ struct Scene {
 
   /// - Parameter names: what names resolve to; the machine's resolver is not asked.
   static func with<Value>(
-    names: [String: String] = [:], secrets: [String: String] = [:], _ body: (Scene) async throws -> Value
+    names: [String: String] = [:], secrets: [String: String] = [:], times: DeliveryTimes = DeliveryTimes(),
+    _ body: (Scene) async throws -> Value
   ) async throws -> Value {
     try await TestFolder.with { folder in
       let vault = try Vault.open(file: folder + "/vault", key: try VaultKey(.randomHex(byteCount: 32)))
@@ -57,7 +58,9 @@ struct Scene {
       let log = LogBook()
       let resolver = AddressResolver { name in names[name].flatMap { NetworkAddress($0) }.map { [$0] } ?? [] }
       return try await body(
-        Scene(vault: vault, sender: EndpointSender(vault: vault, logger: log.logger, resolver: resolver), log: log))
+        Scene(
+          vault: vault,
+          sender: EndpointSender(vault: vault, logger: log.logger, resolver: resolver, times: times), log: log))
     }
   }
 }
@@ -198,6 +201,32 @@ struct DeliveryTests {
       let outcome = await scene.sender.send(
         try Samples.notification(), to: try Self.webhook("http://127.0.0.1:\(port)/"), at: Samples.now)
       #expect(outcome == .retry(after: nil, detail: "the connection was refused: nothing listens there"))
+    }
+  }
+
+  @Test("a receiver that takes the request and says nothing is given up, and tried again later")
+  func silent() async throws {
+    let times = DeliveryTimes(answer: .milliseconds(200))
+    try await Scene.with(secrets: ["endpoint/one": Self.signing], times: times) { scene in
+      try await Receiver.with([.silence]) { receiver in
+        let outcome = await scene.sender.send(
+          try Samples.notification(), to: try Self.webhook("http://127.0.0.1:\(receiver.port)/"), at: Samples.now)
+        #expect(outcome == .retry(after: nil, detail: "no answer within 0 s"))
+      }
+    }
+  }
+
+  @Test("many requests that each take their time end with the whole delivery's limit")
+  func endless() async throws {
+    let times = DeliveryTimes(answer: .seconds(60), whole: .milliseconds(300))
+    try await Scene.with(secrets: ["endpoint/one": Self.signing], times: times) { scene in
+      try await Receiver.with([.status(200), .silence]) { receiver in
+        let large = try Samples.notification(Samples.many(100, dataBytes: 900))
+        let outcome = await scene.sender.send(
+          large, to: try Self.webhook("http://127.0.0.1:\(receiver.port)/"), at: Samples.now)
+        #expect(OutcomeTests.kind(outcome) == .retry)
+        #expect(outcome.detail.hasSuffix("requests did not end within 0 s"))
+      }
     }
   }
 

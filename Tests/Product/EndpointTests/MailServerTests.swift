@@ -19,7 +19,8 @@ struct MailServerTests {
   /// Sends one mail to a server of this kind.
   static func send(
     _ mode: String, _ settings: [String: JSONValue], scheme: String = "smtp", password: String = password,
-    names: [String] = ["mail.test"], to recipients: [String] = ["ops@example.com"]
+    names: [String] = ["mail.test"], to recipients: [String] = ["ops@example.com"],
+    times: DeliveryTimes = DeliveryTimes()
   ) async throws -> Mail {
     let authority = try TestAuthority(names: names)
     return try await TestFolder.with { folder in
@@ -28,7 +29,8 @@ struct MailServerTests {
       try authority.keyPEM.write(toFile: key, atomically: true, encoding: .utf8)
       return try await Helper.with(Helper.python, [Helper.script("smtp_server.py"), mode, certificate, key]) { lines in
         let port = try #require(try await lines.document(with: "port")["port"]?.intValue)
-        return try await Scene.with(names: ["mail.test": "127.0.0.1"], secrets: ["e/pw": password]) { scene in
+        return try await Scene.with(names: ["mail.test": "127.0.0.1"], secrets: ["e/pw": password], times: times) {
+          scene in
           var all: [String: JSONValue] = [
             "from": "aw@example.com", "to": .array(recipients.map { .string($0) }),
             "ca": .string(authority.authorityPEM),
@@ -120,6 +122,14 @@ struct MailServerTests {
     #expect(OutcomeTests.kind(later.outcome) == .retry)
     let never = try await Self.send("plain", ["starttls": "off"], to: ["refused@example.com"])
     #expect(OutcomeTests.kind(never.outcome) == .rejected)
+  }
+
+  @Test("a server that is silent, and one that never ends its reply, are given up", arguments: ["mute", "drip"])
+  func silent(_ mode: String) async throws {
+    let times = DeliveryTimes(answer: .milliseconds(mode == "mute" ? 200 : 60_000), whole: .milliseconds(600))
+    let mail = try await Self.send(mode, [:], times: times)
+    let what = mode == "mute" ? "the server did not answer" : "the server did not take the mail"
+    #expect(mail.outcome == .retry(after: nil, detail: "\(what) within 0 s"))
   }
 
   @Test("what does not speak SMTP is told by name")

@@ -9,11 +9,13 @@ import Vault
 public struct EndpointSender: Sendable {
   private let vault: Vault
   private let resolver: AddressResolver
+  private let times: DeliveryTimes
   private let logger: Logger
 
   public init(vault: Vault, logger: Logger) { self.init(vault: vault, logger: logger, resolver: .system) }
 
-  init(vault: Vault, logger: Logger, resolver: AddressResolver) {
+  init(vault: Vault, logger: Logger, resolver: AddressResolver, times: DeliveryTimes = DeliveryTimes()) {
+    self.times = times
     self.vault = vault
     self.resolver = resolver
     self.logger = logger
@@ -52,10 +54,10 @@ public struct EndpointSender: Sendable {
       let trust = try DeliveryTrust.configuration(endpoint.settings["ca"]?.stringValue)
       let secrets = try await secrets(of: endpoint, for: form)
       if let url = try EndpointSender.url(form, secrets) {
-        _ = try await resolver.addresses(of: url, allowing: endpoint.allowsPrivate)
+        let addresses = try await resolver.addresses(of: url, allowing: endpoint.allowsPrivate)
+        if case .email(let mail) = form { try EndpointSender.check(mail, addresses) }
       }
       if case .webhook = form { _ = try EndpointSender.keys(secrets) }
-      if case .email(let mail) = form { try await check(mail, endpoint) }
       if case .command(let command) = form, let problem = CommandRunner.problem(with: command) {
         throw SettingsReader.invalid("The command \(command.program.quoted) cannot be run: \(problem).")
       }
@@ -75,16 +77,16 @@ public struct EndpointSender: Sendable {
     let trust = try DeliveryTrust.configuration(endpoint.settings["ca"]?.stringValue)
     let addresses = try await resolver.addresses(of: url, allowing: endpoint.allowsPrivate)
     if case .email(let mail) = form {
-      try await check(mail, endpoint)
-      let courier = SMTPCourier(addresses: addresses, form: mail, trust: trust, password: secrets.first)
+      try EndpointSender.check(mail, addresses)
+      let courier = SMTPCourier(
+        addresses: addresses, form: mail, trust: trust, password: secrets.first, times: times)
       return await courier.send(MailMessage.make(notification, mail, at: now))
     }
     let requests = try EndpointSender.requests(notification, endpoint, form, secrets, url, at: now)
-    let courier = HTTPCourier(addresses: addresses, trust: trust, secrets: secrets)
-    let outcome = try await Deadline.run(EndpointLimits.deliveryWithin) { await courier.send(requests, at: now) }
+    let courier = HTTPCourier(addresses: addresses, trust: trust, secrets: secrets, times: times)
+    let outcome = try await Deadline.run(times.whole) { await courier.send(requests, at: now) }
     return outcome
-      ?? .retry(
-        after: nil, detail: "\(requests.count) requests did not end within \(EndpointLimits.deliveryWithin.words)")
+      ?? .retry(after: nil, detail: "\(requests.count) requests did not end within \(times.whole.words)")
   }
 
   private static func requests(
@@ -112,9 +114,8 @@ public struct EndpointSender: Sendable {
   }
 
   /// A mail without TLS leaves this machine in no case.
-  private func check(_ form: EmailForm, _ endpoint: Endpoint) async throws(AWError) {
+  private static func check(_ form: EmailForm, _ addresses: [AddressResolver.Checked]) throws(AWError) {
     guard form.encryption == .off else { return }
-    let addresses = try await resolver.addresses(of: form.server, allowing: endpoint.allowsPrivate)
     guard addresses.allSatisfy({ AddressGuard.kind(of: $0.address) == "loopback" }) else {
       throw AWError(
         .endpointAddressRefused, "The mail server \(form.server.host.quoted) is another machine, and STARTTLS is off.",

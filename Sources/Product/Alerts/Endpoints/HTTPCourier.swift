@@ -15,6 +15,7 @@ struct HTTPCourier: Sendable {
   let addresses: [AddressResolver.Checked]
   let trust: TLSConfiguration
   let secrets: [Secret]
+  var times = DeliveryTimes()
 
   /// Sends the requests in order. A refusal of one does not keep the others back; a receiver that is not reached does.
   func send(_ requests: [DeliveryRequest], at now: Timestamp) async -> DeliveryOutcome {
@@ -63,7 +64,7 @@ struct HTTPCourier: Sendable {
     var configuration = HTTPClient.Configuration(tlsConfiguration: trust, redirectConfiguration: .disallow)
     configuration.httpVersion = .http1Only
     configuration.connectionPool.retryConnectionEstablishment = false
-    configuration.timeout.connect = .nanoseconds(EndpointLimits.connectWithin.milliseconds * 1_000_000)
+    configuration.timeout.connect = .nanoseconds(times.connect.milliseconds * 1_000_000)
     if url.literal == nil { configuration.dnsOverride = [url.host: address.description] }
     return configuration
   }
@@ -76,16 +77,16 @@ struct HTTPCourier: Sendable {
     message.body = .bytes(ByteBuffer(string: request.body))
     let prepared = message
     do {
-      let outcome = try await Deadline.run(EndpointLimits.answerWithin) {
-        let deadline = TimeAmount.nanoseconds(EndpointLimits.answerWithin.milliseconds * 1_000_000)
-        let response = try await client.execute(prepared, timeout: deadline)
+      let outcome = try await Deadline.run(times.answer) {
+        // The limit around this is the one that counts; the client's own only ends what it left behind.
+        let response = try await client.execute(prepared, timeout: .seconds(120))
         // A long answer is none that anybody wants to read; the status counts all the same.
         let body = try? await response.body.collect(upTo: EndpointLimits.answerBytesMax)
         return DeliveryOutcome.of(
           status: Int(response.status.code), retryAfter: response.headers.first(name: "retry-after"),
           excerpt: body.flatMap { Excerpt.of(String(buffer: $0), without: secrets) }, at: now)
       }
-      return .answered(outcome ?? .retry(after: nil, detail: "no answer within \(EndpointLimits.answerWithin.words)"))
+      return .answered(outcome ?? .retry(after: nil, detail: "no answer within \(times.answer.words)"))
     } catch {
       return DeliveryFailure.isBeforeConnecting(error)
         ? .unconnected(DeliveryFailure.words(error))

@@ -9,6 +9,7 @@ struct SMTPCourier: Sendable {
   let form: EmailForm
   let trust: TLSConfiguration
   let password: Secret?
+  var times = DeliveryTimes()
 
   func send(_ message: String) async -> DeliveryOutcome {
     let mail = SMTPSession.Mail(from: form.from, recipients: form.recipients, message: message)
@@ -35,9 +36,9 @@ struct SMTPCourier: Sendable {
   ) async throws -> DeliveryOutcome {
     let loop = MultiThreadedEventLoopGroup.singleton.any()
     let outcome = loop.makePromise(of: DeliveryOutcome.self)
-    let (form, credentials) = (form, credentials)
+    let (form, credentials, times) = (form, credentials, times)
     let bootstrap = ClientBootstrap(group: loop)
-      .connectTimeout(.nanoseconds(EndpointLimits.connectWithin.milliseconds * 1_000_000))
+      .connectTimeout(.nanoseconds(times.connect.milliseconds * 1_000_000))
     do {
       let channel = try await bootstrap.connect(
         to: try SocketAddress(ipAddress: address.description, port: form.server.port)
@@ -45,7 +46,7 @@ struct SMTPCourier: Sendable {
         channel.eventLoop.makeCompletedFuture {
           let session = SMTPSession(mail, encryption: form.encryption, credentials: credentials)
           let tls = SMTPHandler.TLS(context: context, serverName: form.server.literal == nil ? form.server.host : nil)
-          let handler = SMTPHandler(session, tls: tls, outcome: outcome)
+          let handler = SMTPHandler(session, tls: tls, times: times, outcome: outcome)
           if form.encryption == .implicit { try channel.pipeline.syncOperations.addHandler(tls.handler()) }
           try channel.pipeline.syncOperations.addHandler(handler)
           return channel
@@ -84,21 +85,23 @@ final class SMTPHandler: ChannelInboundHandler {
   private var session: SMTPSession
   private var parser = SMTPReplyParser()
   private let tls: TLS
+  private let times: DeliveryTimes
   private let outcome: EventLoopPromise<DeliveryOutcome>
   private var isOver = false
   private var replyTimer: Scheduled<Void>?
   private var wholeTimer: Scheduled<Void>?
 
-  init(_ session: SMTPSession, tls: TLS, outcome: EventLoopPromise<DeliveryOutcome>) {
+  init(_ session: SMTPSession, tls: TLS, times: DeliveryTimes, outcome: EventLoopPromise<DeliveryOutcome>) {
     self.session = session
     self.tls = tls
+    self.times = times
     self.outcome = outcome
   }
 
   func channelActive(context: ChannelHandlerContext) {
     session.name = SMTPHandler.name(of: context.channel)
     expectReply(context)
-    wholeTimer = timer(EndpointLimits.deliveryWithin, "the server did not take the mail", context)
+    wholeTimer = timer(times.whole, "the server did not take the mail", context)
     context.fireChannelActive()
   }
 
@@ -163,7 +166,7 @@ final class SMTPHandler: ChannelInboundHandler {
   /// The server has so long for its next reply.
   private func expectReply(_ context: ChannelHandlerContext) {
     replyTimer?.cancel()
-    replyTimer = timer(EndpointLimits.answerWithin, "the server did not answer", context)
+    replyTimer = timer(times.answer, "the server did not answer", context)
   }
 
   private func timer(_ limit: Duration, _ what: String, _ context: ChannelHandlerContext) -> Scheduled<Void> {

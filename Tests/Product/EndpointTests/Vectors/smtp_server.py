@@ -4,7 +4,8 @@
     smtp_server.py MODE CERTIFICATE KEY
 
 MODE: plain (no TLS), starttls (TLS and AUTH demanded), login (the same, AUTH LOGIN only), tls (TLS from the start), none
-(no STARTTLS although the client wants it), inject (answers STARTTLS and says more in the same breath).
+(no STARTTLS although the client wants it), inject (answers STARTTLS and says more in the same breath), mute (takes the
+connection and says nothing), drip (begins a reply that has no end).
 """
 import asyncio
 import json
@@ -57,6 +58,17 @@ async def inject(reader, writer):
         await writer.drain()
 
 
+async def mute(reader, writer):
+    await reader.read()
+
+
+async def drip(reader, writer):
+    while not writer.is_closing():
+        writer.write(b"2")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
 async def main():
     mode, certificate, key = sys.argv[1:4]
     context = None
@@ -79,8 +91,9 @@ async def main():
             loop=loop,
         )
 
-    if mode == "inject":
-        server = await asyncio.start_server(inject, "127.0.0.1", 0)
+    strange = {"inject": inject, "mute": mute, "drip": drip}
+    if mode in strange:
+        server = await asyncio.start_server(strange[mode], "127.0.0.1", 0)
     else:
         server = await loop.create_server(make, "127.0.0.1", 0, ssl=context if mode == "tls" else None)
     say({"port": server.sockets[0].getsockname()[1]})

@@ -1,3 +1,10 @@
+/// How long a delivery waits for what.
+struct DeliveryTimes: Sendable {
+  var connect = EndpointLimits.connectWithin
+  var answer = EndpointLimits.answerWithin
+  var whole = EndpointLimits.deliveryWithin
+}
+
 /// What a delivery may be and may take.
 public enum EndpointLimits {
   /// For one answer: of an HTTP request, a line of SMTP, a command (Standard Webhooks: 15 to 30 s).
