@@ -61,9 +61,9 @@ enum Golden {
     try String(contentsOf: folder.appending(path: name), encoding: .utf8)
   }
 
-  /// Compares; with `AW_WRITE_GOLDEN=1` writes the file instead.
+  /// Compares; with `AW_UPDATE_GOLDEN=1` writes the file instead.
   static func check(_ name: String, _ actual: String) throws {
-    if ProcessInfo.processInfo.environment["AW_WRITE_GOLDEN"] == "1" {
+    if ProcessInfo.processInfo.environment["AW_UPDATE_GOLDEN"] == "1" {
       try actual.write(to: folder.appending(path: name), atomically: true, encoding: .utf8)
     }
     #expect(actual == (try text(name)), "Vectors/\(name)")

@@ -17,7 +17,7 @@ enum EndpointForm: Sendable {
     case .alertmanager: self = .alertmanager(try AlertmanagerForm(endpoint, &settings))
     case .pagerduty:
       let target = endpoint.target.isEmpty ? EndpointForm.pagerDutyTarget : endpoint.target
-      self = .pagerDuty(try EndpointURL(target, schemes: [.https, .http]))
+      self = .pagerDuty(try EndpointURL(base: target))
     case .slack:
       guard endpoint.target.isEmpty else {
         throw SettingsReader.invalid("The URL of an incoming webhook is a secret and does not belong in the target.")
@@ -90,7 +90,7 @@ struct AlertmanagerForm: Sendable {
   static let reserved: Set = ["alertname", "aw_key", "aw_subject", "org"]
 
   init(_ endpoint: Endpoint, _ settings: inout SettingsReader) throws(AWError) {
-    url = try EndpointURL(endpoint.target, schemes: [.https, .http])
+    url = try EndpointURL(base: endpoint.target)
     switch (try settings.text("auth") ?? "none", try settings.text("username")) {
     case ("none", nil): authentication = .none
     case ("bearer", nil): authentication = .bearer

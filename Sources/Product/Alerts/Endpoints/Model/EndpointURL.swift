@@ -72,6 +72,12 @@ struct EndpointURL: Hashable, Sendable {
     }
   }
 
+  /// Reads the URL of an API, behind which its own paths come.
+  init(base text: String) throws(AWError) {
+    try self.init(text, schemes: [.https, .http])
+    guard !path.contains("?") else { throw EndpointURL.invalid("has a query, which an API's base has not") }
+  }
+
   /// Characters that readers of URLs disagree about.
   private static let unsafe = Set("\"<>\\^`{|}".utf8)
 
