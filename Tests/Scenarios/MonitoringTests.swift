@@ -71,13 +71,30 @@ struct MonitoringTests {
     Set(text.matches(of: /\baw_[a-z_]+/).map { String($0.output) })
   }
 
-  @Test("every metric that an alert or the dashboard names is at /metrics of a running control plane")
+  /// The metrics that `docs/monitoring.md` lists, each as it is sampled.
+  static func documented() throws -> Set<String> {
+    let rows = try DeliveredFiles.text("docs/monitoring.md").matches(of: /(?m)^\| `(aw_[a-z_]+)` \| ([a-z]+) \|/)
+    return Set(rows.map { String($0.output.1) + ($0.output.2 == "histogram" ? "_bucket" : "") })
+  }
+
+  @Test("every metric that an alert or the dashboard names is explained")
+  func explained() throws {
+    let explained = try Self.documented()
+    let texts = try [Self.rules, Self.dashboard].map { try DeliveredFiles.text($0) }
+    for name in texts.flatMap(Self.metrics) where !name.hasPrefix("aw_fleet") {
+      #expect(explained.contains(name), "docs/monitoring.md does not explain \(name)")
+    }
+  }
+
+  @Test(
+    "every metric that an alert, the dashboard or the documentation names is at /metrics of a running control plane")
   func exist() async throws {
     var named = Self.metrics(in: try DeliveredFiles.text(Self.dashboard))
     for line in try DeliveredFiles.text(Self.rules).split(separator: "\n") where !line.contains("#") {
       named.formUnion(Self.metrics(in: String(line)))
     }
-    #expect(named.count >= 10)
+    named.formUnion(try Self.documented())
+    #expect(named.count >= 12)
     try await Scene.with { [named] scene in
       try await scene.createOrg()
       try await scene.provision()
@@ -93,6 +110,9 @@ struct MonitoringTests {
       // Losses start at zero, so that the first one counts as an increase.
       let text = try await scene.client.metrics()
       #expect(text.contains(#"aw_link_losses_total{class="auth_rejected",side="authentication"} 0"#))
+      // Code 3 is about missing words of help; 1 would be about the format.
+      let checked = try await Programs.run("promtool", ["check", "metrics"], input: text)
+      #expect([0, 3].contains(checked.code), "\(checked)")
     }
   }
 }
