@@ -230,6 +230,32 @@ struct DeliveryTests {
     }
   }
 
+  @Test("a hundred deliveries at once all arrive, and leave no connection behind")
+  func crowd() async throws {
+    try await Scene.with(secrets: ["endpoint/one": Self.signing]) { scene in
+      try await Receiver.with([.status(200)]) { receiver in
+        let endpoint = try Self.webhook("http://127.0.0.1:\(receiver.port)/")
+        let outcomes = try await withThrowingTaskGroup(of: DeliveryOutcome.self) { group in
+          for number in 0..<100 {
+            let notification = try Samples.notification(id: "ntf_\(number)")
+            group.addTask { await scene.sender.send(notification, to: endpoint, at: Samples.now) }
+          }
+          var outcomes: [DeliveryOutcome] = []
+          for try await outcome in group { outcomes.append(outcome) }
+          return outcomes
+        }
+        #expect(outcomes == [DeliveryOutcome](repeating: .delivered(detail: "HTTP 200"), count: 100))
+        var (opened, last) = (0, 0)
+        for await open in receiver.connections {
+          if open > last { opened += 1 }
+          last = open
+          if opened == 100, open == 0 { break }
+        }
+        #expect(last == 0)
+      }
+    }
+  }
+
   @Test("parts of a large notification are sent in order; a refusal keeps none back, a retry the rest")
   func parts() async throws {
     try await Scene.with(secrets: ["endpoint/one": Self.signing]) { scene in

@@ -25,9 +25,13 @@ final class Receiver: Sendable {
 
   let port: Int
   let requests: AsyncStream<Request>
+  /// How many connections are open, each time that this changes.
+  let connections: AsyncStream<Int>
   private let answers: Mutex<[Answer]>
   private let channel: any Channel
   private let sink: AsyncStream<Request>.Continuation
+  private let connectionSink: AsyncStream<Int>.Continuation
+  private let open = Mutex(0)
 
   /// - Parameter answers: one after the other; the last one for all that follow.
   static func with<Value>(
@@ -47,6 +51,7 @@ final class Receiver: Sendable {
   private init(_ answers: [Answer], _ tls: TestAuthority?) async throws {
     self.answers = Mutex(answers)
     (requests, sink) = AsyncStream<Request>.makeStream()
+    (connections, connectionSink) = AsyncStream<Int>.makeStream()
     let context = try tls.map { authority in
       let chain = try NIOSSLCertificate.fromPEMBytes(Array(authority.certificatePEM.utf8))
       let key = try NIOSSLPrivateKey(bytes: Array(authority.keyPEM.utf8), format: .pem)
@@ -71,6 +76,13 @@ final class Receiver: Sendable {
     let value = Mutex<Value?>(nil)
   }
 
+  private func changed(by difference: Int) {
+    open.withLock {
+      $0 += difference
+      connectionSink.yield($0)
+    }
+  }
+
   private func take(_ request: Request) -> Answer {
     sink.yield(request)
     return answers.withLock { $0.count > 1 ? $0.removeFirst() : $0.first ?? .close }
@@ -85,6 +97,16 @@ final class Receiver: Sendable {
     private var body = ByteBuffer()
 
     init(_ receiver: Late<Receiver>) { self.receiver = receiver }
+
+    func channelActive(context: ChannelHandlerContext) {
+      receiver.value.withLock { $0?.changed(by: 1) }
+      context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+      receiver.value.withLock { $0?.changed(by: -1) }
+      context.fireChannelInactive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       switch unwrapInboundIn(data) {
