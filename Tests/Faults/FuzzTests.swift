@@ -145,7 +145,7 @@ struct FuzzTests {
       let frames = (0..<3).map { _ in mutator.next() }
       let connecting = Task {
         try await GatewayClient.connect(
-          through: dialer, credentials: credentials, options: .control(version: "0"), deadline: .seconds(600))
+          through: dialer, credentials: credentials, options: .control(version: "0"))
       }
       let request = try await channel.waitForOutboundWrite(as: ByteBuffer.self)
       var upgrade = Array(try Self.upgrade(answering: request).utf8)

@@ -62,6 +62,9 @@ struct LivenessTests {
     #expect(ceilings == [500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000])
     #expect(reconnect.delay(after: .failure, lived: .seconds(61), random: 1) == .milliseconds(500))
     #expect(reconnect.delay(after: .failure, lived: .zero, random: 0) == .zero)
+    for _ in 0..<8 { #expect(reconnect.delay(after: .unreached, lived: .zero, random: 1) <= .seconds(2)) }
+    #expect(reconnect.delay(after: .unreached, lived: .zero, random: 1) == .seconds(2))
+    #expect(reconnect.delay(after: .failure, lived: .zero, random: 1) == .seconds(20))
     #expect(reconnect.delay(after: .corrected, lived: .zero, random: 1) == .zero)
     #expect(reconnect.delay(after: .drained(spread: .seconds(4)), lived: .zero, random: 0.5) == .seconds(2))
     #expect(reconnect.delay(after: .refused, lived: .zero, random: 0) == .seconds(60))

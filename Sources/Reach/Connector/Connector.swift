@@ -99,7 +99,9 @@ public final class Connector: Service {
       switch ending {
       case .stopped: return
       case _ where leaving.withLockedValue({ $0 }): return
-      case .broken(let what): log(seen, what, .notice)
+      case .broken(let what):
+        log(seen, what, .notice)
+        if seen?.isUnreached == true { reason = .unreached }
       case .drained(let spread):
         log(seen, "the AW Gateway leaves", .info)
         reason = .drained(spread: spread)

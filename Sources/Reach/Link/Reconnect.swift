@@ -2,12 +2,15 @@ import Basics
 
 /// Decides how long a Connector waits before it dials again: full jitter, so that a fleet never returns in step.
 ///
-/// The base doubles from 0.5 s up to 20 s and is forgotten after 60 s of a healthy link. A refusal that only a person
+/// The base doubles from 0.5 s up to 20 s, or up to 2 s while nobody gets the dials, and is forgotten after 60 s of a
+/// healthy link. A refusal that only a person
 /// can mend waits 60 s to 300 s.
 public struct Reconnect: Sendable, Equatable {
   public enum Reason: Sendable, Equatable {
     /// The dial failed or the link broke.
     case failure
+    /// Nobody got the dial: no route, no answer.
+    case unreached
     /// The AW Gateway said when it leaves: wait within the spread it gave.
     case drained(spread: Duration)
     /// Refused, and asking again soon cannot help.
@@ -18,6 +21,8 @@ public struct Reconnect: Sendable, Equatable {
 
   public static let base = Duration.milliseconds(500)
   public static let cap = Duration.seconds(20)
+  /// A dial that nobody gets is no burden to anybody, and whoever dials often is back soon after the network is.
+  public static let unreachedCap = Duration.seconds(2)
   public static let healthyAfter = Duration.seconds(60)
   public static let refusedMin = Duration.seconds(60)
   public static let refusedMax = Duration.seconds(300)
@@ -38,8 +43,9 @@ public struct Reconnect: Sendable, Equatable {
       return spread * random
     case .refused:
       return Reconnect.refusedMin + (Reconnect.refusedMax - Reconnect.refusedMin) * random
-    case .failure:
-      let ceiling = min(Reconnect.cap, Reconnect.base * (1 << min(failures, 10)))
+    case .failure, .unreached:
+      let cap = reason == .unreached ? Reconnect.unreachedCap : Reconnect.cap
+      let ceiling = min(cap, Reconnect.base * (1 << min(failures, 10)))
       failures += 1
       return ceiling * random
     }

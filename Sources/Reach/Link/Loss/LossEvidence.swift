@@ -113,6 +113,11 @@ public struct LossEvidence: Codable, Sendable, Equatable {
   }
 }
 
+extension LossEvidence {
+  /// A dial that nobody got.
+  public var isUnreached: Bool { phase == .connecting && (socket == .timedOut || socket == .unreachable) }
+}
+
 /// What the Connector tells of the loss when it is back: it decides what one end alone cannot.
 public struct PeerAccount: Codable, Sendable, Equatable {
   /// The same process of the Connector as before.
