@@ -98,6 +98,22 @@ struct FormTests {
         """)
   }
 
+  @Test("an alert that is open names its runbook; one that is over, one without a base and a strange name do not")
+  func runbooks() throws {
+    var notification = try Samples.notification()
+    #expect(notification.runbook(of: Samples.down) == "https://aw.example.com/runbooks/instance-unreachable")
+    var over = Samples.down
+    over.resolvedAt = Samples.now
+    #expect(notification.runbook(of: over) == nil)
+    var strange = Samples.down
+    strange.data = ["runbook": "../../etc"]
+    #expect(notification.runbook(of: strange) == nil)
+    notification.runbookBase = "https://aw.example.com/runbooks/"
+    #expect(notification.runbook(of: Samples.down) == "https://aw.example.com/runbooks/instance-unreachable")
+    notification.runbookBase = nil
+    #expect(notification.runbook(of: Samples.down) == nil)
+  }
+
   @Test(
     "mail addresses of the plain kind are taken, others are not",
     arguments: [

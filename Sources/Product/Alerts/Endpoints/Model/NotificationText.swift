@@ -68,9 +68,10 @@ struct NotificationText: Sendable {
 }
 
 extension Notification {
-  /// The address of the page that says what to do about an alert; nil when none is known.
+  /// The address of the page that says what to do about an alert; nil when none is known, and when it is over: then
+  /// there is nothing to do.
   func runbook(of alert: NotifiedAlert) -> String? {
-    guard let base = runbookBase, let name = alert.data["runbook"]?.stringValue,
+    guard alert.resolvedAt == nil, let base = runbookBase, let name = alert.data["runbook"]?.stringValue,
       name.wholeMatch(of: /[a-z0-9][a-z0-9-]*/) != nil
     else { return nil }
     return (base.hasSuffix("/") ? base : base + "/") + name
