@@ -105,8 +105,8 @@ let product: [Target] = [
   room(
     "Fleet", "Product/Fleet",
     [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto, logging,
-      coreMetrics, nioCore, httpTypes, lifecycle,
+      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto,
+      logging, coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
@@ -116,7 +116,7 @@ let product: [Target] = [
     [
       "Basics", "Store", "Vault", "Evidence", "Access", "Events", "Web", crypto, logging, coreMetrics, lifecycle,
       httpClient, mustache, nioCore, nioPosix, nioSSL, nioHTTP1, nioFoundation, subprocess, systemPackage,
-    ]),
+    ], resources: [.copy("Pages/Templates")]),
 ]
 
 let synthetic: [Target] = [
@@ -134,13 +134,14 @@ let commands: [Target] = [
     "Deployment", "Commands/Deployment",
     [
       "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Runbooks", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess,
+      "Fleet", "Alerts", "Runbooks", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess,
       systemPackage, unixSignals,
     ]),
   .executableTarget(
     name: "aw",
     dependencies: [
-      "Deployment", "Client", "Fleet", "Evidence", "Access", "Web", "Work", "Link", "Basics", arguments, logging,
+      "Deployment", "Client", "Fleet", "Alerts", "Events", "Evidence", "Access", "Web", "Work", "Link", "Basics",
+      arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],

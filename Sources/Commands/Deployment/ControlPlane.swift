@@ -1,4 +1,5 @@
 import Access
+import Alerts
 import Basics
 import Events
 import Evidence
@@ -24,7 +25,10 @@ public final class ControlPlane: Sendable {
   public let publisher: EvidencePublisher
   public let gateway: AWGateway
   let watch: ChainWatch
+  let linkWatch: LinkWatch
   let engine: WorkEngine
+  public let alerts: AlertsService
+  let alertsEngine: AlertsEngine
   let feed: LiveFeed
   let metrics: PrometheusRegistry
   let evidence: EvidenceLog
@@ -41,7 +45,7 @@ public final class ControlPlane: Sendable {
   /// Every migration of every room, in the order in which rooms stand on each other.
   public static let migrations =
     EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + WebRecords.migrations
-    + EventOutbox.migrations + FleetRecords.migrations + DeploymentRecords.migrations
+    + EventOutbox.migrations + FleetRecords.migrations + AlertsRecords.migrations + DeploymentRecords.migrations
 
   /// Opens the database, the vault and the evidence, and listens for Hosts.
   ///
@@ -86,10 +90,11 @@ public final class ControlPlane: Sendable {
     let metrics = PrometheusRegistry()
     self.metrics = metrics
     let (changes, conscience) = (Changes(feed: feed), Conscience())
+    let outbox = EventOutbox(appended: { changes.eventAppended() })
     let authority = try await LinkAuthority.take(from: vault, at: clock.now)
     let gatekeeper = FleetGatekeeper(
-      store: store, evidence: evidence, authority: authority, metrics: metrics, clock: clock, logger: logger,
-      changed: { changes.linkChanged($0) })
+      store: store, evidence: evidence, outbox: outbox, authority: authority, metrics: metrics, clock: clock,
+      logger: logger, changed: { changes.linkChanged($0) })
     // Before the first Host is back: what it tells then belongs to this.
     try await gatekeeper.recordCrash()
     gateway = try await AWGateway.listen(
@@ -102,8 +107,8 @@ public final class ControlPlane: Sendable {
       gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
       fingerprint: try authority.fingerprint)
     let steps = InstanceSteps(
-      store: store, vault: vault, gateway: gateway, evidence: evidence, clock: clock, version: Release.version,
-      model: settings.model, readyWithin: settings.readyWithin)
+      store: store, vault: vault, gateway: gateway, evidence: evidence, outbox: outbox, clock: clock,
+      version: Release.version, model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
       policy: policy, conscience: conscience, metrics: metrics, logger: logger,
@@ -115,9 +120,22 @@ public final class ControlPlane: Sendable {
       changed: { changes.operationChanged($0) })
     acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
     fleet = FleetService(
-      acts: acts, store: store, vault: vault, gateway: gateway, engine: engine, model: settings.model,
+      acts: acts, store: store, vault: vault, outbox: outbox, gateway: gateway, engine: engine, model: settings.model,
       changed: { changes.publish($0) })
     reader = FleetReader(store: store, gateway: gateway, policy: policy, conscience: conscience, clock: clock)
+    linkWatch = LinkWatch(store: store, outbox: outbox, clock: clock, logger: logger)
+    let sender = EndpointSender(vault: vault, logger: logger)
+    alertsEngine = AlertsEngine(
+      store: store, clock: clock, sender: node, publicURL: settings.publicURL, metrics: metrics, logger: logger,
+      send: { await sender.send($0, to: $1, at: $2) }, changed: { changes.alertsChanged() })
+    changes.tell(alertsEngine)
+    alerts = AlertsService(
+      acts: acts, store: store, vault: vault, clock: clock, problem: { await sender.problem(with: $0) },
+      changed: {
+        changes.eventAppended()
+        changes.alertsChanged()
+      })
+    try await alerts.forgetOrphanedSecrets()
     access = AccessService(
       store: store, acts: acts,
       csrfKey: try await vault.putIfAbsent(try SecretReference("web/csrf-key")) { .randomHex(byteCount: 32) },
@@ -134,14 +152,16 @@ public final class ControlPlane: Sendable {
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
     let runbooks = try RunbookRoutes.load()
+    let alertsRoutes = AlertsRoutes(service: alerts, reader: AlertsReader(store: store, clock: clock))
     return try WebServer(
       configuration: WebConfiguration(
         usesHTTPS: publicURL.hasPrefix("https:"), isBehindProxy: settings.publicURL != nil,
         metricsArePublic: settings.metricsArePublic),
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
-      routes: fleetRoutes.routes + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
+      routes: fleetRoutes.routes + alertsRoutes.routes + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
-        try FleetRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages, try RunbookRoutes.pages(),
+        try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,
+        try RunbookRoutes.pages(),
       ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }
 
@@ -159,10 +179,14 @@ public final class ControlPlane: Sendable {
 private final class Changes: Sendable {
   private let feed: LiveFeed
   private let watch = Late<ChainWatch>()
+  private let alerts = Late<AlertsEngine>()
 
   init(feed: LiveFeed) { self.feed = feed }
 
   func watch(with watch: ChainWatch) { self.watch.set(watch) }
+  func tell(_ alerts: AlertsEngine) { self.alerts.set(alerts) }
+  func eventAppended() { alerts.value?.nudge() }
+  func alertsChanged() { feed.publish(LiveEvent(topic: AlertsRoutes.topic)) }
 
   func publish(_ change: FleetChange) {
     for topic in FleetTopics.topics(of: change) { feed.publish(LiveEvent(topic: topic)) }

@@ -39,7 +39,7 @@ public enum DeploymentRecords {
   static func claim(_ node: String, in store: Store, at now: Timestamp) async throws {
     try await store.write { tx in
       if let text = try value("claim", in: tx) {
-        let held = try JSONValue(parsing: text).decode(Claim.self)
+        let held = try JSONValue.decode(Claim.self, from: text)
         guard held.node == node || held.until <= now else {
           throw AWError(
             .dataInUse, "Another control plane uses this database.",

@@ -19,7 +19,10 @@ struct AW: AsyncParsableCommand {
     groupedSubcommands: [
       CommandGroup(name: "Run", subcommands: [Up.self, Serve.self, Connect.self]),
       CommandGroup(
-        name: "Look", subcommands: [StatusCommand.self, LossCommands.self, EvidenceCommands.self, DoctorCommand.self]),
+        name: "Look",
+        subcommands: [
+          StatusCommand.self, LossCommands.self, AlertCommands.self, EvidenceCommands.self, DoctorCommand.self,
+        ]),
       CommandGroup(
         name: "Change",
         subcommands: [OrgCommands.self, HostCommands.self, InstanceCommands.self, OperatorCommands.self]),

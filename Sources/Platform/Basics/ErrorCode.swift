@@ -110,6 +110,9 @@ extension ErrorCode {
   public static let modelNotConfigured = ErrorCode("model.not-configured", http: 409)
   public static let modelTurnFailed = ErrorCode("openclaw.model-turn-failed", http: 502)
 
+  // Alerts
+  public static let silenceWithoutEnd = ErrorCode("silence.without-end", http: 400, exit: 2)
+
   public static let all: [ErrorCode] = [
     internalFailure, usage, notFound, dataInUse, dataUnwritable, portTaken, conflict, tooLarge, slugInvalid, slugTaken,
     confirmationMissing,
@@ -122,6 +125,7 @@ extension ErrorCode {
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
     gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,
     endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
+    silenceWithoutEnd,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

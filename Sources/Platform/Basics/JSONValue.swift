@@ -62,6 +62,11 @@ extension JSONValue {
     try JSONDecoder().decode(type, from: Data(canonical.utf8))
   }
 
+  /// A value straight from its JSON text.
+  public static func decode<Value: Decodable>(_ type: Value.Type = Value.self, from text: String) throws -> Value {
+    try JSONDecoder().decode(type, from: Data(text.utf8))
+  }
+
   /// The canonical text of RFC 8785 (JCS): members sorted by UTF-16 code units, no white space, shortest numbers.
   public var canonical: String {
     var text = ""
@@ -165,7 +170,12 @@ extension JSONValue {
 extension JSONValue: Codable {
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
+    // A wrong guess costs an error that is thrown and dropped, so what is most often there is tried first.
+    if let value = try? container.decode(String.self) {
+      self = .string(value)
+    } else if let value = try? container.decode([String: JSONValue].self) {
+      self = .object(value)
+    } else if container.decodeNil() {
       self = .null
     } else if let value = try? container.decode(Bool.self) {
       self = .bool(value)
@@ -173,12 +183,8 @@ extension JSONValue: Codable {
       self = .integer(value)
     } else if let value = try? container.decode(Double.self) {
       self = .number(value)
-    } else if let value = try? container.decode(String.self) {
-      self = .string(value)
-    } else if let value = try? container.decode([JSONValue].self) {
-      self = .array(value)
     } else {
-      self = .object(try container.decode([String: JSONValue].self))
+      self = .array(try container.decode([JSONValue].self))
     }
   }
 

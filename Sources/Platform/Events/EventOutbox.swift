@@ -26,7 +26,7 @@ public struct EventOutbox: Sendable {
 
   /// Adds an event in the caller's transaction. One whose id is there already is the same fact: it is left out.
   public func append(_ event: Event, in tx: Transaction) throws {
-    guard try tx.run("SELECT sequence FROM event WHERE id = ?", [.text(event.id)]).isEmpty else { return }
+    guard try !EventOutbox.holds(event.id, in: tx) else { return }
     // Counted here rather than by the engine: writers are serial, so the order of the numbers is that of the commits.
     let sequence = try EventOutbox.head(in: tx) + 1
     try tx.run("UPDATE event_head SET sequence = ? WHERE id = 1", [.integer(sequence)])
@@ -37,6 +37,11 @@ public struct EventOutbox: Sendable {
         .text(try JSONValue(encoding: event).canonical),
       ])
     tx.afterCommit(appended)
+  }
+
+  /// Whether an event with this id is there.
+  public static func holds(_ id: String, in tx: Transaction) throws -> Bool {
+    try !tx.run("SELECT sequence FROM event WHERE id = ?", [.text(id)]).isEmpty
   }
 
   /// The number of the newest event; 0 before the first.
@@ -67,7 +72,7 @@ public struct EventOutbox: Sendable {
   }
 
   private static func read(_ row: SQLRow) throws -> Entry {
-    Entry(sequence: try row.integer("sequence"), event: try JSONValue(parsing: row.text("event")).decode(Event.self))
+    Entry(sequence: try row.integer("sequence"), event: try JSONValue.decode(Event.self, from: row.text("event")))
   }
 
   /// Forgets events that are older than a time and that everybody has read.

@@ -75,6 +75,6 @@ public enum WorkRecords {
       id: try row.id("id"), kind: try row.text("kind"), subject: try row.text("subject"), actor: try row.text("actor"),
       input: try JSONValue(parsing: row.text("input")), createdAt: try row.time("created_at"),
       updatedAt: try row.time("updated_at"),
-      progress: try JSONValue(parsing: row.text("progress")).decode(OperationProgress.self))
+      progress: try JSONValue.decode(OperationProgress.self, from: row.text("progress")))
   }
 }

@@ -1,4 +1,5 @@
 import Basics
+import Events
 import Evidence
 import Link
 import Store
@@ -17,6 +18,7 @@ extension EvidenceKind {
 struct ChainRecorder: Sendable {
   let store: Store
   let evidence: EvidenceLog
+  let outbox: EventOutbox
   let clock: WallClock
   var policy = StatusPolicy()
   /// Told after the commit, with the Instance.
@@ -53,7 +55,9 @@ struct ChainRecorder: Sendable {
     // An Instance of which nothing was recorded yet is one that AW does not know.
     let before = known.announced?.status ?? .unknown
     var flapping = known.flapping ?? Flapping()
-    switch flapping.look(changed: before != reading.status, at: now) {
+    let news = flapping.look(changed: before != reading.status, at: now)
+    try tell(reading, &known, news, isFlapping: flapping.isFlapping, instance, at: now, in: tx)
+    switch news {
     case .none: break
     case .change:
       let change: JSONValue = [
@@ -72,6 +76,26 @@ struct ChainRecorder: Sendable {
     }
     known.flapping = flapping
     if before != reading.status { known.announced = .init(status: reading.status, at: now) }
+  }
+
+  /// Queues what people are told. While a status goes back and forth they are told that, and nothing else.
+  private func tell(
+    _ reading: StatusReading, _ known: inout StatusEvidence, _ news: Flapping.News, isFlapping: Bool,
+    _ instance: Instance, at now: Timestamp, in tx: Transaction
+  ) throws {
+    if news == .began || news == .ended {
+      let names = try FleetEvents.Names(of: instance, in: tx)
+      try outbox.append(FleetEvents.flapping(instance, names, began: news == .began, at: now), in: tx)
+    }
+    guard !isFlapping else { return }
+    var hard = known.hard ?? HardStatus()
+    if let status = hard.look(reading.status, at: now) {
+      let code = reading.link.flatMap { known.newest[$0]?.outcome.failure?.code }
+      let names = try FleetEvents.Names(of: instance, in: tx)
+      try outbox.append(
+        FleetEvents.statusChanged(instance, names, to: status, reading, code: code, at: now), in: tx)
+    }
+    known.hard = hard
   }
 
   private func summary(_ report: ChainReport) throws -> JSONValue {

@@ -1,5 +1,6 @@
 import Basics
 import CoreMetrics
+import Events
 import Evidence
 import Gateway
 import Link
@@ -44,7 +45,8 @@ public final class ChainWatch: Service {
     clock = steps.clock
     startedAt = clock.now
     recorder = ChainRecorder(
-      store: steps.store, evidence: steps.evidence, clock: steps.clock, policy: policy, changed: changed)
+      store: steps.store, evidence: steps.evidence, outbox: steps.outbox, clock: steps.clock, policy: policy,
+      changed: changed)
     self.policy = policy
     self.conscience = conscience
     counters = FleetCounters(factory: metrics)
@@ -123,6 +125,7 @@ public final class ChainWatch: Service {
     try await store.write { [recorder] tx in
       try recorder.evidence.append(
         EvidenceEntry(kind: kind, at: now, actor: ChainRecorder.actor, data: data), in: tx)
+      try recorder.outbox.append(FleetEvents.disruption(change, at: now), in: tx)
     }
   }
 

@@ -1,6 +1,7 @@
 import Basics
 import CoreMetrics
 import Crypto
+import Events
 import Evidence
 import Foundation
 import Gateway
@@ -12,6 +13,7 @@ import Store
 public struct FleetGatekeeper: GatewayDelegate {
   let store: Store
   let evidence: EvidenceLog
+  let outbox: EventOutbox
   let authority: Authority
   let clock: WallClock
   let logger: Logger
@@ -20,11 +22,12 @@ public struct FleetGatekeeper: GatewayDelegate {
 
   /// - Parameter changed: told after every commit, for live pages.
   public init(
-    store: Store, evidence: EvidenceLog, authority: Authority, metrics: any MetricsFactory, clock: WallClock,
-    logger: Logger, changed: @escaping @Sendable (HostID) -> Void
+    store: Store, evidence: EvidenceLog, outbox: EventOutbox, authority: Authority, metrics: any MetricsFactory,
+    clock: WallClock, logger: Logger, changed: @escaping @Sendable (HostID) -> Void
   ) {
     self.store = store
     self.evidence = evidence
+    self.outbox = outbox
     self.authority = authority
     self.clock = clock
     self.logger = logger
@@ -106,6 +109,7 @@ public struct FleetGatekeeper: GatewayDelegate {
       host.program = hello.program
       host.runtimes = hello.runtimes
       try account(for: &host, boots, hello.previousLoss, at: now, in: tx)
+      try outbox.append(FleetEvents.connectionRestored(host, why: "is connected again", at: now), in: tx)
       try LossRecords.save(boots, of: host.id, in: tx)
       return ["epoch": .integer(hello.epoch)]
     }
@@ -128,6 +132,7 @@ public struct FleetGatekeeper: GatewayDelegate {
       "rule": .string(loss.verdict.rule.rawValue),
     ]
     try record(.lossReclassified, host, data, at: now, in: tx)
+    try outbox.append(FleetEvents.reclassified(loss, from: first, host: host, at: now), in: tx)
   }
 
   public func disconnected(_ host: HostID, _ seen: LossEvidence) async {

@@ -106,6 +106,13 @@ extension FleetRecords {
     try tx.run("SELECT * FROM host WHERE connected_at IS NOT NULL AND disconnected_at IS NULL ORDER BY id").map(host)
   }
 
+  /// The Hosts that had a link and have been without one since before a time.
+  static func lostHosts(before time: Timestamp, in tx: Transaction) throws -> [Host] {
+    try tx.run(
+      "SELECT * FROM host WHERE connected_at IS NOT NULL AND disconnected_at <= ? ORDER BY id", [.time(time)]
+    ).map(host)
+  }
+
   static func hosts(after cursor: String?, limit: Int, in tx: Transaction) throws -> [Host] {
     try tx.run(
       "SELECT * FROM host WHERE slug > ? ORDER BY slug LIMIT ?", [.text(cursor ?? ""), .integer(limit)]
@@ -131,7 +138,7 @@ extension FleetRecords {
       id: try row.id("id"), slug: try Slug(row.text("slug")),
       state: try value(Host.State(rawValue: row.text("state")), "host.state"), machine: try row.optionalText("machine"),
       program: try row.optionalText("program"),
-      runtimes: try JSONValue(parsing: row.text("runtimes")).decode([RuntimeAvailability].self),
+      runtimes: try JSONValue.decode([RuntimeAvailability].self, from: row.text("runtimes")),
       disconnectedAt: try row.optionalTime("disconnected_at"), connectedAt: try row.optionalTime("connected_at"),
       lastLoss: try row.optionalText("last_loss"), createdAt: try row.time("created_at"))
   }
@@ -237,7 +244,7 @@ extension FleetRecords {
   static func evidence(of instance: InstanceID, in tx: Transaction) throws -> StatusEvidence {
     let row = try tx.run("SELECT evidence FROM instance_evidence WHERE instance = ?", [.id(instance)]).first
     guard let row else { return StatusEvidence() }
-    return try JSONValue(parsing: row.text("evidence")).decode(StatusEvidence.self)
+    return try JSONValue.decode(StatusEvidence.self, from: row.text("evidence"))
   }
 
   static func save(_ evidence: StatusEvidence, of instance: InstanceID, at now: Timestamp, in tx: Transaction) throws {

@@ -1,6 +1,7 @@
 import Access
 import Basics
 import Crypto
+import Events
 import Evidence
 import Foundation
 import Gateway
@@ -37,18 +38,20 @@ public struct FleetService: Sendable {
   let gateway: AWGateway
   let engine: WorkEngine
   let vault: Vault
+  let outbox: EventOutbox
   let model: FixtureModel?
   /// Told after every act that changed something, for live pages.
   let changed: @Sendable (FleetChange) -> Void
 
   /// - Parameter model: the endpoint of synthetic Orgs; without one no Instance is created.
   public init(
-    acts: Acts, store: Store, vault: Vault, gateway: AWGateway, engine: WorkEngine, model: FixtureModel?,
-    changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
+    acts: Acts, store: Store, vault: Vault, outbox: EventOutbox, gateway: AWGateway, engine: WorkEngine,
+    model: FixtureModel?, changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
   ) {
     self.acts = acts
     self.store = store
     self.vault = vault
+    self.outbox = outbox
     self.gateway = gateway
     self.engine = engine
     self.model = model
@@ -184,8 +187,10 @@ public struct FleetService: Sendable {
       }
       for instance in instances {
         guard try !WorkRecords.isBusy(instance.id.text, in: tx) else { throw WorkRecords.busy }
+        try outbox.appendRemoval(of: instance, at: context.at, in: tx)
         try FleetRecords.deleteInstance(instance.id, in: tx)
       }
+      try outbox.append(FleetEvents.connectionRestored(host, why: "was removed", at: context.at), in: tx)
       try FleetRecords.deleteHost(host.id, in: tx)
       context.subject = host.subject
       context.record("abandoned", .array(present.map { .string($0.slug.text) }))

@@ -9,6 +9,8 @@ public enum Permission: String, Sendable, CaseIterable, Codable {
   case hostEnrol = "host.enrol"
   case hostDrain = "host.drain"
   case hostRemove = "host.remove"
+  case alertManage = "alert.manage"
+  case alertSilence = "alert.silence"
   case operatorInvite = "operator.invite"
   case tokenManage = "token.manage"
   case evidenceRead = "evidence.read"

@@ -83,8 +83,8 @@ enum LossRecords {
   private static func read(_ row: SQLRow) throws -> Loss {
     Loss(
       id: try row.id("id"), host: try row.id("host"),
-      seen: try JSONValue(parsing: row.text("seen")).decode(LossEvidence.self),
-      account: try row.optionalText("account").map { try JSONValue(parsing: $0).decode(PeerAccount.self) },
+      seen: try JSONValue.decode(LossEvidence.self, from: row.text("seen")),
+      account: try row.optionalText("account").map { try JSONValue.decode(PeerAccount.self, from: $0) },
       verdict: LossVerdict(
         try FleetRecords.value(LossClass(rawValue: row.text("class")), "loss.class"),
         by: try FleetRecords.value(LossVerdict.Rule(rawValue: row.text("rule")), "loss.rule")),

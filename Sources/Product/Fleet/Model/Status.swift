@@ -64,6 +64,8 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
   public var announced: Announcement?
   /// Whether its status goes back and forth; nil until it first changed.
   public var flapping: Flapping?
+  /// What people were told of it; nil until its first walk.
+  public var hard: HardStatus?
 
   public struct Announcement: Codable, Sendable, Equatable {
     public var status: Status

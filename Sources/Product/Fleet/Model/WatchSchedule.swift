@@ -65,9 +65,12 @@ enum ConfirmDecision {
   static let newFor = Duration.seconds(60)
   static let step = Duration.seconds(2)
   static let stepsMax = 2
+  /// How soon a status that people were not told of yet is looked at again.
+  static let confirmAfter = Duration.seconds(5)
 
   /// Nil leaves it to the interval.
   static func again(_ evidence: StatusEvidence, now: Timestamp) -> Duration? {
+    if evidence.misses == 0, evidence.hard?.isConfirming == true { return confirmAfter }
     guard evidence.misses > 0, let since = evidence.missingSince, now.since(since) < newFor else { return nil }
     return step * min(evidence.misses, stepsMax)
   }

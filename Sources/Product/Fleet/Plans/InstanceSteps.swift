@@ -1,4 +1,5 @@
 import Basics
+import Events
 import Evidence
 import Foundation
 import Gateway
@@ -17,6 +18,7 @@ public struct InstanceSteps: Sendable {
   let vault: Vault
   let gateway: AWGateway
   let evidence: EvidenceLog
+  let outbox: EventOutbox
   let clock: WallClock
   let version: String
   let model: FixtureModel?
@@ -31,13 +33,14 @@ public struct InstanceSteps: Sendable {
   ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   public init(
-    store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, clock: WallClock, version: String,
-    model: FixtureModel?, readyWithin: Duration = readyWithin
+    store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, outbox: EventOutbox, clock: WallClock,
+    version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
   ) {
     self.store = store
     self.vault = vault
     self.gateway = gateway
     self.evidence = evidence
+    self.outbox = outbox
     self.clock = clock
     self.version = version
     self.model = model
@@ -106,7 +109,13 @@ public struct InstanceSteps: Sendable {
   private func forget(_ operation: WorkOperation) async throws -> JSONValue {
     guard let id = InstanceID(operation.subject) else { return .null }
     try await forgetSecrets(id)
-    try await store.write { tx in try FleetRecords.deleteInstance(id, in: tx) }
+    let now = clock.now
+    try await store.write { [outbox] tx in
+      if let instance = try FleetRecords.instance(id, in: tx) {
+        try outbox.appendRemoval(of: instance, at: now, in: tx)
+      }
+      try FleetRecords.deleteInstance(id, in: tx)
+    }
     return .null
   }
 
@@ -224,7 +233,8 @@ public struct InstanceSteps: Sendable {
     let instance = try await instance(of: operation)
     let walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: version)
     let report = await walk.walk(instance, turn: true, acceptsVersion: true)
-    try await ChainRecorder(store: store, evidence: evidence, clock: clock).record(report, of: instance.id)
+    try await ChainRecorder(store: store, evidence: evidence, outbox: outbox, clock: clock)
+      .record(report, of: instance.id)
     if let broken = report.broken {
       throw AWError(
         ErrorCode.named(broken.failure.code), "Not verified: \(broken.link.title): \(broken.failure.message)",

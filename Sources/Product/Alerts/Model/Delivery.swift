@@ -1,0 +1,159 @@
+import Basics
+
+public enum DeliveryTag {}
+public typealias DeliveryID = ID<DeliveryTag>
+
+/// When a delivery that failed is tried again, and when nobody tries any more.
+public enum RetrySchedule {
+  /// The wait before each try after the first. Source: Standard Webhooks; about three days in all.
+  public static let waits: [Duration] = [
+    .seconds(5), .seconds(300), .seconds(1_800), .seconds(7_200), .seconds(18_000), .seconds(36_000), .seconds(50_400),
+    .seconds(72_000), .seconds(86_400),
+  ]
+  /// So much longer or shorter, at random: receivers that come back are not met by everybody at once.
+  public static let jitter = 0.2
+  /// A receiver that says no so often will not say yes.
+  public static let rejectionsMax = 3
+
+  /// - Parameters:
+  ///   - tries: how many were made.
+  ///   - random: uniform in 0..<1.
+  /// - Returns: nil when that was the last.
+  static func wait(after tries: Int, random: Double) -> Duration? {
+    guard tries >= 1, tries <= waits.count else { return nil }
+    return waits[tries - 1] * (1 + jitter * (2 * random - 1))
+  }
+}
+
+/// One notification on its way to one endpoint: a value without clock.
+///
+/// | state | outcome | next |
+/// |---|---|---|
+/// | waiting | delivered | delivered |
+/// | waiting | retry, and tries are left | waiting, after the schedule's wait or the longer one that was asked for |
+/// | waiting | retry, the last | dead |
+/// | waiting | rejected, the first or second time | waiting |
+/// | waiting | rejected, the third time | dead |
+/// | waiting | gone | dead, and the endpoint is switched off |
+/// | dead | replayed | waiting, from the beginning |
+public struct Delivery: Codable, Sendable, Equatable {
+  public enum State: String, Codable, Sendable, CaseIterable {
+    case waiting
+    case delivered
+    /// Nobody tries any more; a person may replay it.
+    case dead
+  }
+
+  public let id: DeliveryID
+  public let endpoint: EndpointID
+  public private(set) var notification: Notification
+  public private(set) var state = State.waiting
+  public private(set) var tries = 0
+  public private(set) var rejections = 0
+  public private(set) var nextAt: Timestamp
+  /// What the newest try found.
+  public private(set) var detail = ""
+  public let createdAt: Timestamp
+  public private(set) var endedAt: Timestamp?
+
+  public init(id: DeliveryID, endpoint: EndpointID, notification: Notification, at now: Timestamp) {
+    self.id = id
+    self.endpoint = endpoint
+    self.notification = notification
+    nextAt = now
+    createdAt = now
+  }
+
+  /// Adds what there is to tell since, if nobody was told of this one yet: nothing is left out, and the queue does not
+  /// grow while a receiver is away.
+  ///
+  /// - Returns: false when a try was made; then the news needs a delivery of its own.
+  mutating func take(_ alerts: [NotifiedAlert]) -> Bool {
+    guard state == .waiting, tries == 0 else { return false }
+    for alert in alerts {
+      let known = notification.alerts.firstIndex { $0.key == alert.key && $0.openedAt == alert.openedAt }
+      if let known { notification.alerts[known] = alert } else { notification.alerts.append(alert) }
+    }
+    return true
+  }
+
+  /// Takes in what a try found.
+  ///
+  /// - Parameter random: uniform in 0..<1.
+  mutating func took(_ outcome: DeliveryOutcome, at now: Timestamp, random: Double) {
+    guard state == .waiting else { return }
+    tries += 1
+    detail = String(outcome.detail.prefix(AlertLimits.detailCharactersMax))
+    switch outcome {
+    case .delivered: end(.delivered, now)
+    case .gone: end(.dead, now)
+    case .rejected:
+      rejections += 1
+      rejections >= RetrySchedule.rejectionsMax ? end(.dead, now) : again(nil, now, random)
+    case .retry(let after, _): again(after, now, random)
+    }
+  }
+
+  private mutating func again(_ asked: Duration?, _ now: Timestamp, _ random: Double) {
+    guard let wait = RetrySchedule.wait(after: tries, random: random) else { return end(.dead, now) }
+    nextAt = now.advanced(by: max(wait, asked ?? .zero))
+  }
+
+  private mutating func end(_ state: State, _ now: Timestamp) {
+    self.state = state
+    endedAt = now
+  }
+
+  /// The endpoint answers again: what waits for it need not wait any longer.
+  mutating func hurry(at now: Timestamp) {
+    guard state == .waiting else { return }
+    nextAt = min(nextAt, now)
+  }
+
+  /// - Throws: `conflict` for one that is not dead.
+  mutating func replay(at now: Timestamp) throws(AWError) {
+    guard state == .dead else {
+      throw AWError(
+        .conflict, "This delivery is \(state.rawValue): only a dead one can be replayed.",
+        next: "See 'aw alert dead-letters list'.")
+    }
+    (state, tries, rejections, nextAt, endedAt) = (.waiting, 0, 0, now, nil)
+  }
+}
+
+/// Keeps an endpoint that fails from being called for every delivery that waits for it: a value without clock.
+///
+/// | state | event | next |
+/// |---|---|---|
+/// | closed | fewer than five failures in a row | closed |
+/// | closed | the fifth | open for 30 s |
+/// | open | its time is over | one try may go |
+/// | open | that try fails | open for twice as long, ten minutes at most |
+/// | any | a delivery | closed |
+public struct Breaker: Sendable, Equatable {
+  static let failuresMax = 5
+  static let openFirst = Duration.seconds(30)
+  static let openMax = Duration.seconds(600)
+
+  private(set) var failures = 0
+  private(set) var openUntil: Timestamp?
+
+  public init() {}
+
+  func lets(at now: Timestamp) -> Bool { openUntil.map { $0 <= now } ?? true }
+
+  /// - Returns: whether the endpoint answers again after it was given up for a while.
+  mutating func took(_ outcome: DeliveryOutcome, at now: Timestamp) -> Bool {
+    if case .retry = outcome {
+      failures += 1
+      guard failures >= Breaker.failuresMax else { return false }
+      let doublings = min(failures - Breaker.failuresMax, 10)
+      openUntil = now.advanced(by: min(Breaker.openMax, Breaker.openFirst * (1 << doublings)))
+      return false
+    }
+    // A refusal is an answer: the endpoint is there.
+    let wasAway = failures > 0
+    self = Breaker()
+    return wasAway
+  }
+}

@@ -1,0 +1,178 @@
+import Basics
+import Events
+import Link
+import Store
+
+extension EventType {
+  public static let instanceStatusChanged = EventType("aw.instance.status-changed")
+  public static let instanceFlapping = EventType("aw.instance.flapping")
+  public static let hostConnectionLost = EventType("aw.host.connection-lost")
+  public static let lossReclassified = EventType("aw.loss.reclassified")
+  public static let fleetDisruption = EventType("aw.fleet.disruption")
+  public static let watchdogHeartbeat = EventType("aw.watchdog.heartbeat")
+
+  /// Every type that the fleet tells of.
+  public static let fleet: [EventType] = [
+    .instanceStatusChanged, .instanceFlapping, .hostConnectionLost, .lossReclassified, .fleetDisruption,
+    .watchdogHeartbeat,
+  ]
+}
+
+/// What the fleet tells of, as events: values in, an event out.
+enum FleetEvents {
+  /// The names that people know an Instance by.
+  struct Names: Sendable, Equatable {
+    let org: Slug?
+    let host: Slug?
+
+    init(of instance: Instance, in tx: Transaction) throws {
+      org = try FleetRecords.org(instance.org, in: tx)?.slug
+      host = try FleetRecords.host(instance.host, in: tx)?.slug
+    }
+
+    init(org: Slug?, host: Slug?) {
+      self.org = org
+      self.host = host
+    }
+  }
+
+  static func scope(_ host: HostID) -> String { "host/\(host)" }
+  static let fleetScope = "fleet"
+
+  /// A hard change of an Instance's status.
+  ///
+  /// - Parameters:
+  ///   - hard: what it is now.
+  ///   - reading: why.
+  static func statusChanged(
+    _ instance: Instance, _ names: Names, to hard: Status, _ reading: StatusReading, code: String?, at now: Timestamp
+  ) -> Event {
+    // What was asked for is no news, whoever asked.
+    let isAsked = instance.state != .active && hard != .degraded
+    let isOpen = hard != .current && !isAsked
+    let isDrift = code == ErrorCode.gatewayDrifted.id
+    var data = about(instance, names)
+    data["status"] = .string(hard.rawValue)
+    data["reason"] = .string(reading.reason)
+    data["cause"] = reading.link.map { .string($0.rawValue) } ?? .null
+    data["code"] = code.map { .string($0) } ?? .null
+    data[EventData.runbook] = .string(isDrift ? "instance-drifted" : "instance-\(hard.rawValue)")
+    let title =
+      isOpen
+      ? "\(instance.slug) is \(hard.rawValue): \(reading.reason)"
+      : "\(instance.slug) is \(isAsked ? instance.state.words : "current again")."
+    return Event(
+      id: "instance/\(instance.id)/status/\(now.millisecondsSince1970)", type: .instanceStatusChanged,
+      subject: "instance/\(instance.id)", time: now, org: instance.org.text, severity: severity(hard),
+      condition: .init(key: "instance/\(instance.id)/status", isOpen: isOpen), title: title, data: .object(data))
+  }
+
+  /// An Instance is gone: whatever was open of it is over.
+  static func removed(_ instance: Instance, _ names: Names, at now: Timestamp) -> [Event] {
+    ["status", "flapping"].map { kind in
+      Event(
+        id: "instance/\(instance.id)/\(kind)/removed", type: .instanceStatusChanged,
+        subject: "instance/\(instance.id)", time: now, org: instance.org.text, severity: .info,
+        condition: .init(key: "instance/\(instance.id)/\(kind)", isOpen: false), title: "\(instance.slug) was removed.",
+        data: .object(about(instance, names)))
+    }
+  }
+
+  static func flapping(_ instance: Instance, _ names: Names, began: Bool, at now: Timestamp) -> Event {
+    var data = about(instance, names)
+    data[EventData.runbook] = "instance-flapping"
+    let title =
+      began
+      ? "\(instance.slug) flaps: its status changed more than \(Flapping.changesMax) times in "
+        + "\(Flapping.within.words)."
+      : "\(instance.slug) is calm again."
+    return Event(
+      id: "instance/\(instance.id)/flapping/\(now.millisecondsSince1970)", type: .instanceFlapping,
+      subject: "instance/\(instance.id)", time: now, org: instance.org.text, severity: .warning,
+      condition: .init(key: "instance/\(instance.id)/flapping", isOpen: began), title: title, data: .object(data))
+  }
+
+  private static func about(_ instance: Instance, _ names: Names) -> [String: JSONValue] {
+    [
+      "instance": .string(instance.slug.text), "host": .string(names.host?.text ?? ""),
+      EventData.org: .string(names.org?.text ?? ""), EventData.page: .string("/instances/\(instance.slug)"),
+      EventData.scopes: [.string(fleetScope), .string(scope(instance.host))],
+    ]
+  }
+
+  private static func severity(_ status: Status) -> EventSeverity {
+    switch status {
+    case .unreachable: .critical
+    case .degraded, .unknown: .warning
+    case .current, .stale: .info
+    }
+  }
+
+  // MARK: - Hosts
+
+  /// A Host has had no link for so long that it is no hiccup: its Instances are not told of one by one.
+  static func connectionLost(_ host: Host, since: Timestamp, instances: Int, at now: Timestamp) -> Event {
+    Event(
+      id: "host/\(host.id)/link/\(since.millisecondsSince1970)", type: .hostConnectionLost,
+      subject: "host/\(host.id)", time: now, org: nil, severity: .critical,
+      condition: .init(key: "host/\(host.id)/link", isOpen: true),
+      title: "The Host \(host.slug) has had no link for \(now.since(since).words), with \(instances) Instances on it.",
+      data: [
+        "host": .string(host.slug.text), "class": .string(host.lastLoss ?? LossClass.unknown.rawValue),
+        "instances": .integer(Int64(instances)), EventData.page: .string("/hosts/\(host.slug)"),
+        EventData.inhibits: .string(scope(host.id)), EventData.scopes: [.string(fleetScope)],
+        EventData.runbook: "host-connection-lost",
+      ])
+  }
+
+  static func connectionRestored(_ host: Host, why: String, at now: Timestamp) -> Event {
+    Event(
+      id: "host/\(host.id)/link/\(now.millisecondsSince1970)/up", type: .hostConnectionLost,
+      subject: "host/\(host.id)", time: now, org: nil, severity: .info,
+      condition: .init(key: "host/\(host.id)/link", isOpen: false), title: "The Host \(host.slug) \(why).",
+      data: ["host": .string(host.slug.text), EventData.page: .string("/hosts/\(host.slug)")])
+  }
+
+  static func reclassified(_ loss: Loss, from first: LossClass, host: Host, at now: Timestamp) -> Event {
+    Event(
+      id: "loss/\(loss.id)/reclassified", type: .lossReclassified, subject: "host/\(host.id)", time: now, org: nil,
+      severity: .info, condition: nil,
+      title: "A loss of \(host.slug) was \(loss.verdict.lossClass.rawValue), not \(first.rawValue).",
+      data: [
+        "host": .string(host.slug.text), "loss": .string(loss.id.text), "from": .string(first.rawValue),
+        "to": .string(loss.verdict.lossClass.rawValue), EventData.page: .string("/hosts/\(host.slug)"),
+      ])
+  }
+
+  // MARK: - The fleet
+
+  static func disruption(_ change: Conscience.Change, at now: Timestamp) -> Event {
+    let doubt: SelfDoubt? = if case .began(let doubt) = change { doubt } else { nil }
+    var data: [String: JSONValue] = [EventData.page: "/"]
+    if let doubt {
+      data["cause"] = .string(doubt.cause.rawValue)
+      data[EventData.inhibits] = .string(fleetScope)
+      data[EventData.runbook] = "fleet-disruption"
+    }
+    return Event(
+      id: "fleet/disruption/\(now.millisecondsSince1970)", type: .fleetDisruption, subject: fleetScope, time: now,
+      org: nil, severity: .critical, condition: .init(key: "fleet/disruption", isOpen: doubt != nil),
+      title: doubt?.reason ?? "The Watchdog believes what it sees again.", data: .object(data))
+  }
+
+  /// Sent while the Watchdog lives: whoever misses it knows that nobody watches.
+  static func heartbeat(_ instances: Int, at now: Timestamp) -> Event {
+    Event(
+      id: "watchdog/heartbeat/\(now.millisecondsSince1970)", type: .watchdogHeartbeat, subject: fleetScope, time: now,
+      org: nil, severity: .info, condition: nil, title: "The Watchdog watches \(instances) Instances.",
+      data: ["instances": .integer(Int64(instances)), EventData.runbook: "watchdog-silent"])
+  }
+}
+
+extension EventOutbox {
+  /// Ends whatever is open of an Instance that is going.
+  func appendRemoval(of instance: Instance, at now: Timestamp, in tx: Transaction) throws {
+    let names = try FleetEvents.Names(of: instance, in: tx)
+    for event in FleetEvents.removed(instance, names, at: now) { try append(event, in: tx) }
+  }
+}
