@@ -56,7 +56,8 @@ struct AlertEndpointCommands: AsyncParsableCommand {
       var members: [String: JSONValue] = [:]
       for setting in settings {
         guard let equals = setting.firstIndex(of: "="), equals != setting.startIndex else {
-          throw AWError(.usage, "\(setting.quoted) is not of the form NAME=VALUE.", next: "Write --set from=aw@example.com.")
+          throw AWError(
+            .usage, "\(setting.quoted) is not of the form NAME=VALUE.", next: "Write --set from=aw@example.com.")
         }
         let text = String(setting[setting.index(after: equals)...])
         members[String(setting[..<equals])] = (try? JSONValue(parsing: text)) ?? .string(text)
@@ -74,7 +75,9 @@ struct AlertEndpointCommands: AsyncParsableCommand {
     func run() async throws {
       let answer = try await context.client.send(.get, "/alert-endpoints", as: Items<EndpointView>.self)
       if output.json { return try Console.json(answer.items) }
-      if answer.items.isEmpty { return Console.line("No endpoint yet. Add one: aw alert endpoint add NAME --kind KIND") }
+      if answer.items.isEmpty {
+        return Console.line("No endpoint yet. Add one: aw alert endpoint add NAME --kind KIND")
+      }
       Console.table(
         ["ENDPOINT", "KIND", "STATE", "SECRETS", "TARGET"],
         answer.items.map {
@@ -125,7 +128,8 @@ struct AlertEndpointCommands: AsyncParsableCommand {
       if output.json { try Console.json(delivery) }
       guard let attempt = delivery.attempts.last else {
         throw AWError(
-          .operationDeadline, "The test was not sent within \(Self.patience.words).", next: "See 'aw alert deliveries'.")
+          .operationDeadline, "The test was not sent within \(Self.patience.words).", next: "See 'aw alert deliveries'."
+        )
       }
       guard delivery.state == .delivered else {
         throw AWError(
@@ -207,7 +211,9 @@ struct AlertRouteCommands: AsyncParsableCommand {
         goesOn: goOn)
       guard let answer = try await act.send(.post, "/alert-routes", body: body) else { return }
       if output.json { return try Console.json(answer) }
-      Console.line("The route '\(name)' tells \(endpoints.map(\.text).joined(separator: ", ")) of \(body.matchers?.words ?? "everything").")
+      Console.line(
+        "The route '\(name)' tells \(endpoints.map(\.text).joined(separator: ", ")) of \(matching.matchers.words)."
+      )
     }
   }
 
@@ -220,7 +226,9 @@ struct AlertRouteCommands: AsyncParsableCommand {
     func run() async throws {
       let answer = try await context.client.send(.get, "/alert-routes", as: Items<AlertRoute>.self)
       if output.json { return try Console.json(answer.items) }
-      if answer.items.isEmpty { return Console.line("No route: nobody is told. Make one: aw alert route set NAME --endpoint E") }
+      if answer.items.isEmpty {
+        return Console.line("No route: nobody is told. Make one: aw alert route set NAME --endpoint E")
+      }
       Console.table(
         ["#", "ROUTE", "TELLS", "TAKES", "WAIT", "INTERVAL", "REPEAT", "THEN"],
         answer.items.map { route in
@@ -266,7 +274,8 @@ struct AlertSilenceCommands: AsyncParsableCommand {
 
     func run() async throws {
       let startsAt = try from.map { try Self.time($0) }
-      let endsAt = try until.map { try Self.time($0) }
+      let endsAt =
+        try until.map { try Self.time($0) }
         ?? length.map { (startsAt ?? Timestamp(Date())).advanced(by: try Self.duration($0)) }
       let body = AlertsService.SilenceRequest(
         sort: maintenance ? .maintenance : .silence, matchers: matching.matchers, startsAt: startsAt, endsAt: endsAt,
@@ -274,7 +283,8 @@ struct AlertSilenceCommands: AsyncParsableCommand {
       guard let answer = try await act.send(.post, "/silences", body: body) else { return }
       if output.json { return try Console.json(answer) }
       let silence = try answer.decode(SilenceView.self)
-      Console.line("Nobody is told of \(silence.words) until \(silence.endsAt). End it: aw alert silence end \(silence.id)")
+      Console.line(
+        "Nobody is told of \(silence.words) until \(silence.endsAt). End it: aw alert silence end \(silence.id)")
     }
 
     static func time(_ text: String) throws -> Timestamp {
@@ -287,7 +297,8 @@ struct AlertSilenceCommands: AsyncParsableCommand {
     /// `90s`, `30m`, `2h`, `1d`.
     static func duration(_ text: String) throws -> Duration {
       let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
-      guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), (1...100_000).contains(count)
+      guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()),
+        (1...100_000).contains(count)
       else { throw AWError(.usage, "\(text.quoted) is no length of time.", next: "Write it like 30m, 2h or 1d.") }
       return .seconds(count * unit)
     }

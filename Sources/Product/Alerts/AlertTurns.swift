@@ -90,7 +90,9 @@ struct AlertTurns: Sendable {
 
   /// A parent says how many alerts it stands for.
   private static func counted(_ alert: NotifiedAlert, in tx: Transaction) throws -> NotifiedAlert {
-    guard let scope = alert.data[EventData.inhibits]?.stringValue, var data = alert.data.objectValue else { return alert }
+    guard let scope = alert.data[EventData.inhibits]?.stringValue, var data = alert.data.objectValue else {
+      return alert
+    }
     var alert = alert
     data["inhibited"] = .integer(Int64(try AlertsRecords.openCount(in: scope, in: tx)))
     alert.data = .object(data)

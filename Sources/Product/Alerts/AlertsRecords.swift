@@ -47,7 +47,9 @@ public enum AlertsRecords {
       ])
   ]
 
-  private static func json(_ value: some Encodable) throws -> SQLValue { .text(try JSONValue(encoding: value).canonical) }
+  private static func json(_ value: some Encodable) throws -> SQLValue {
+    .text(try JSONValue(encoding: value).canonical)
+  }
 
   private static func value<Value: Decodable>(_ row: SQLRow, _ column: String, _ type: Value.Type) throws -> Value {
     try JSONValue.decode(type, from: row.text(column))
@@ -75,7 +77,8 @@ public enum AlertsRecords {
       """,
       [
         .id(alert.id), .text(alert.key), .text(alert.org), .text(alert.severity.rawValue), .text(alert.inhibits),
-        .text(fenced(alert.told(publicURL: nil).scopes)), try json(alert), .time(alert.openedAt), .time(alert.resolvedAt),
+        .text(fenced(alert.told(publicURL: nil).scopes)), try json(alert), .time(alert.openedAt),
+        .time(alert.resolvedAt),
       ])
   }
 
@@ -202,7 +205,9 @@ public enum AlertsRecords {
   }
 
   static func silence(_ id: SilenceID, in tx: Transaction) throws -> Silence? {
-    try tx.run("SELECT silence FROM silence WHERE id = ?", [.id(id)]).first.map { try value($0, "silence", Silence.self) }
+    try tx.run("SELECT silence FROM silence WHERE id = ?", [.id(id)]).first.map {
+      try value($0, "silence", Silence.self)
+    }
   }
 
   /// Those that end after a time, the next to end first.

@@ -63,7 +63,8 @@ extension AlertsRoutes {
         let (wanted, dryRun) = (try request.decode(AlertsService.SilenceRequest.self), try request.dryRun)
         let silence = try await service.silence(wanted, as: try request.actor, dryRun: dryRun)
         if dryRun {
-          let step = "Tell nobody of \(silence.matchers.words) until \(silence.endsAt). Alerts are still opened and shown."
+          let step =
+            "Tell nobody of \(silence.matchers.words) until \(silence.endsAt). Alerts are still opened and shown."
           return try plan(.silenceMade, silence.sort.rawValue, step)
         }
         return try .created(SilenceView(silence, at: reader.clock.now), at: "/api/v1/silences/\(silence.id)")

@@ -97,7 +97,9 @@ public struct AlertsRoutes: Sendable {
         let (name, dryRun) = (try request.slug("endpoint"), try request.dryRun)
         let secret = Secret(try request.decode(SecretBody.self).secret)
         let endpoint = try await service.rotate(name, secret: secret, as: try request.actor, dryRun: dryRun)
-        if dryRun { return try plan(.endpointSaved, "endpoint \(name)", "Sign with the new secret and the one before.") }
+        if dryRun {
+          return try plan(.endpointSaved, "endpoint \(name)", "Sign with the new secret and the one before.")
+        }
         return try .accepted(EndpointView(endpoint), at: "/api/v1/alert-endpoints/\(name)")
       },
       .act(
@@ -130,7 +132,8 @@ public struct AlertsRoutes: Sendable {
         let (name, dryRun) = (try request.slug("endpoint"), try request.dryRun)
         try await service.remove(name, as: try request.actor, dryRun: dryRun)
         guard dryRun else { return .noContent }
-        return try plan(.endpointRemoved, "endpoint \(name)", "Forget \(name) and its secrets; give up what waits for it.")
+        return try plan(
+          .endpointRemoved, "endpoint \(name)", "Forget \(name) and its secrets; give up what waits for it.")
       },
     ]
   }

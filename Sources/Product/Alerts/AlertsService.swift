@@ -153,7 +153,9 @@ public struct AlertsService: Sendable {
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       let known = try AlertsRecords.endpoints(in: tx)
       if isNew {
-        guard !known.contains(where: { $0.name == endpoint.name }) else { throw Self.taken("an endpoint", endpoint.name) }
+        guard !known.contains(where: { $0.name == endpoint.name }) else {
+          throw Self.taken("an endpoint", endpoint.name)
+        }
         guard known.count < AlertLimits.endpointsMax else { throw Self.tooMany("endpoints", AlertLimits.endpointsMax) }
       }
       try AlertsRecords.save(endpoint, in: tx)

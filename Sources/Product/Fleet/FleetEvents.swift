@@ -56,7 +56,7 @@ enum FleetEvents {
     data["reason"] = .string(reading.reason)
     data["cause"] = reading.link.map { .string($0.rawValue) } ?? .null
     data["code"] = code.map { .string($0) } ?? .null
-    data[EventData.runbook] = .string(isDrift ? "instance-drifted" : "instance-\(hard.rawValue)")
+    if isOpen { data[EventData.runbook] = .string(isDrift ? "instance-drifted" : "instance-\(hard.rawValue)") }
     let title =
       isOpen
       ? "\(instance.slug) is \(hard.rawValue): \(reading.reason)"

@@ -32,7 +32,8 @@ public struct AlertRoute: Codable, Sendable, Equatable {
         (60...30 * 86_400).contains(repeatSeconds)
       else {
         throw AWError(
-          .usage, "The route's times cannot be used: wait \(waitSeconds) s, interval \(intervalSeconds) s, repeat "
+          .usage,
+          "The route's times cannot be used: wait \(waitSeconds) s, interval \(intervalSeconds) s, repeat "
             + "\(repeatSeconds) s.",
           next: "Use 0 to 3600 s for the wait, 1 s to a day for the interval, and a minute to 30 days for the repeat.")
       }

@@ -39,7 +39,8 @@ extension AlertsRoutes {
         _ = try await service.endSilence(try request.id("silence"), as: try request.actor)
         return .redirect(to: "/alerts/silences")
       },
-      .form("/alerts/endpoints/{endpoint}/test", "Sends something harmless.", .alertManage, .endpointTested) { request in
+      .form("/alerts/endpoints/{endpoint}/test", "Sends something harmless.", .alertManage, .endpointTested) {
+        request in
         _ = try await service.test(try request.slug("endpoint"), as: try request.actor)
         return .redirect(to: "/alerts/deliveries")
       },
@@ -64,7 +65,8 @@ extension AlertsRoutes {
     let counts = try await reader.counts()
     let routes = try await reader.routes()
     let values: JSONValue = [
-      "open": .array(open.sorted { $0.severity.rank > $1.severity.rank }.map(Self.row)), "hasOpen": .bool(!open.isEmpty),
+      "open": .array(open.sorted { $0.severity.rank > $1.severity.rank }.map(Self.row)),
+      "hasOpen": .bool(!open.isEmpty),
       "over": .array(over.map(Self.row)), "hasOver": .bool(!over.isEmpty),
       "isCut": .bool(counts.open > open.count), "count": .integer(Int64(counts.open)),
       "dead": .integer(Int64(counts.dead)), "hasDead": .bool(counts.dead > 0), "noRoutes": .bool(routes.isEmpty),
