@@ -88,7 +88,10 @@ struct RunbookTests {
   func commands(_ page: String) throws {
     for command in Self.commands(try DeliveredFiles.text("docs/runbooks/\(page).md")) {
       // `aw serve` alone stands for the program, not for a line to type.
-      let words = command.split(separator: " ").dropFirst().map(String.init)
+      // NAME is no name, but name is one.
+      let words = command.split(separator: " ").dropFirst().map {
+        $0.allSatisfy(\.isUppercase) ? $0.lowercased() : String($0)
+      }
       #expect(throws: Never.self, "\(page): \(command)") { try AW.parseAsRoot(words) }
     }
   }

@@ -55,6 +55,8 @@ public final class AlertsEngine: Service {
   public func nudge() { waker.yield() }
 
   public func run() async throws {
+    // Each series starts at zero: Prometheus takes the first value it sees for no increase.
+    for word in DeliveryOutcome.words { _ = tries(word) }
     await cancelWhenGracefulShutdown {
       await withDiscardingTaskGroup { group in
         group.addTask {
@@ -160,10 +162,14 @@ public final class AlertsEngine: Service {
     }
   }
 
+  private func tries(_ word: String) -> Counter {
+    Counter(label: "aw_alert_tries", dimensions: [("outcome", word)], factory: metrics)
+  }
+
   private func record(_ outcome: DeliveryOutcome, _ delivery: Delivery, took: Duration) async throws {
     let now = clock.now
     let isBack = breakers.withLock { $0[delivery.endpoint, default: Breaker()].took(outcome, at: now) }
-    Counter(label: "aw_alert_tries", dimensions: [("outcome", outcome.word)], factory: metrics).increment()
+    tries(outcome.word).increment()
     let (sender, changed, random) = (sender, changed, Double.random(in: 0..<1))
     try await store.write { tx in
       guard try DeliveryRecords.isLeased(delivery.id, to: sender, in: tx),
@@ -204,6 +210,8 @@ public final class AlertsEngine: Service {
 }
 
 extension DeliveryOutcome {
+  static let words = ["delivered", "failed", "rejected", "gone"]
+
   /// What it is called in the log and in metrics.
   var word: String {
     switch self {
