@@ -9,6 +9,10 @@ struct LossClassifierTests {
   static let busy = Evidence.TCP(unacknowledged: 3, retransmitted: 4, roundTripMicroseconds: 300)
   static let calm = Evidence.TCP(unacknowledged: 0, retransmitted: 0, roundTripMicroseconds: 300)
 
+  static func hearing(_ segments: Int) -> Evidence.TCP {
+    Evidence.TCP(unacknowledged: 3, retransmitted: 4, roundTripMicroseconds: 300, heardSincePing: segments)
+  }
+
   static func seen(
     _ phase: Evidence.Phase = .established, by observer: Evidence.Observer = .gateway, signal: Evidence.Signal? = nil,
     socket: Evidence.SocketEnd? = nil, silent: Int64? = nil, tcp: Evidence.TCP? = nil, tls: Evidence.TLSFailure? = nil,
@@ -76,6 +80,12 @@ struct LossClassifierTests {
     (seen(silent: 10_000, tcp: busy), account(seen(by: .connector, silent: 9_000, stall: 20_000)), .hostSuspended),
     // A swallowed direction lets the other end's next ping through.
     (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 4_700)), .asymmetric),
+    (seen(silent: 9_700, tcp: hearing(4)), account(seen(by: .connector, silent: 9_700, tcp: hearing(0))), .asymmetric),
+    (seen(silent: 9_700, tcp: hearing(0)), account(seen(by: .connector, silent: 9_700, tcp: hearing(4))), .asymmetric),
+    (
+      seen(silent: 9_700, tcp: hearing(0)), account(seen(by: .connector, silent: 9_700, tcp: hearing(0))),
+      .networkBlackhole
+    ),
     (seen(silent: 4_700, tcp: busy), account(seen(by: .connector, silent: 9_700)), .asymmetric),
     (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 9_300)), .networkBlackhole),
     // Pings pass, what is larger than they does not.

@@ -32,6 +32,8 @@ public final class LivenessProbe {
   private var timer: Scheduled<Void>?
   /// When the timer is to fire.
   private var alarm: Duration
+  /// What had arrived when the newest ping was sent; nil while the kernel has not said.
+  private var heardAtPing: UInt32?
 
   public init(policy: Liveness.Policy = .init(), report: @escaping (Event) -> Void) {
     started = .now()
@@ -108,11 +110,13 @@ public final class LivenessProbe {
       report(.died(silence: silence, tcp: nil))
       return channel.close(promise: nil)
     }
-    socket.getTCPInfo().hop(to: context.eventLoop).whenComplete { info in
-      let tcp = (try? info.get()).map { info in
+    KernelTCP.of(socket).hop(to: context.eventLoop).whenComplete { answer in
+      let heardAtPing = bound.value.heardAtPing
+      let tcp = (try? answer.get()).map { kernel in
         LossEvidence.TCP(
-          unacknowledged: Int(info.tcpi_unacked), retransmitted: Int(info.tcpi_total_retrans),
-          roundTripMicroseconds: Int(info.tcpi_rtt))
+          unacknowledged: kernel.unacknowledged, retransmitted: kernel.retransmitted,
+          roundTripMicroseconds: kernel.roundTripMicroseconds,
+          heardSincePing: heardAtPing.map { Int(kernel.segmentsHeard &- $0) })
       }
       bound.value.report(.died(silence: silence, tcp: tcp))
       bound.value.reset(channel)
@@ -130,6 +134,15 @@ public final class LivenessProbe {
     guard let context else { return }
     let frame = HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: id), ack: false))
     context.writeAndFlush(NIOAny(frame), promise: nil)
+    noteWhatWasHeard(context)
+  }
+
+  /// A wire that swallows one way only still brings segments from the far end: they are counted from here.
+  private func noteWhatWasHeard(_ context: ChannelHandlerContext) {
+    heardAtPing = nil
+    guard let socket = context.channel as? any SocketOptionProvider else { return }
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    KernelTCP.of(socket).hop(to: context.eventLoop).whenSuccess { bound.value.heardAtPing = $0.segmentsHeard }
   }
 
   /// Put it between TLS and HTTP/2.

@@ -81,7 +81,8 @@ public enum LossClassifier {
     switch (seen.silentMilliseconds != nil, theirs.silentMilliseconds != nil, theirs.socket) {
     case (_, _, .unreachable): return .networkUnreachable
     // Both heard nothing in the end. When one went on hearing the other for a while, only one way was swallowed.
-    case (true, true, _): return heardLonger(seen, theirs) ? .asymmetric : .networkBlackhole
+    case (true, true, _):
+      return heardLonger(seen, theirs) || onlyOneHeard(seen, theirs) ? .asymmetric : .networkBlackhole
     case (true, _, .timedOut): return .networkBlackhole
     // Bytes that nobody acknowledged, with pings answered until then: what is larger than they was swallowed.
     case (false, false, .timedOut): return .networkBlackhole
@@ -94,6 +95,13 @@ public enum LossClassifier {
     case (false, false, .reset), (false, false, .closed): return .networkReset
     default: return nil
     }
+  }
+
+  /// Whether one end's kernel still heard the other while nothing new could be read: what it sent again arrived, and
+  /// the acknowledgements did not get back.
+  private static func onlyOneHeard(_ seen: LossEvidence, _ theirs: LossEvidence) -> Bool {
+    guard let here = seen.tcp?.heardSincePing, let there = theirs.tcp?.heardSincePing else { return false }
+    return (here > 0) != (there > 0)
   }
 
   /// Whether one end went on reading for longer than an exchange of pings takes. Each end counts from the

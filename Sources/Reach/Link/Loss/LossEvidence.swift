@@ -54,11 +54,16 @@ public struct LossEvidence: Codable, Sendable, Equatable {
     public var retransmitted: Int
     /// Smoothed round trip, in microseconds.
     public var roundTripMicroseconds: Int
+    /// Segments that arrived after the ping that nobody answered; nil when the kernel did not say.
+    public var heardSincePing: Int?
 
-    public init(unacknowledged: Int, retransmitted: Int, roundTripMicroseconds: Int) {
+    public init(
+      unacknowledged: Int, retransmitted: Int, roundTripMicroseconds: Int, heardSincePing: Int? = nil
+    ) {
       self.unacknowledged = unacknowledged
       self.retransmitted = retransmitted
       self.roundTripMicroseconds = roundTripMicroseconds
+      self.heardSincePing = heardSincePing
     }
   }
 

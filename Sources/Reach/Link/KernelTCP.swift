@@ -1,0 +1,28 @@
+import NIOCore
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// What the kernel says of a connection: Linux's `struct tcp_info`, of which the C library knows only the beginning.
+struct KernelTCP: Sendable {
+  /// The structure as the kernel of 2018 and later fills it, in words of 32 bits.
+  private let words: InlineArray<58, UInt32>
+
+  private init(_ words: InlineArray<58, UInt32>) { self.words = words }
+
+  /// Segments that were sent and not acknowledged (`tcpi_unacked`).
+  var unacknowledged: Int { Int(words[6]) }
+  /// Smoothed round trip, in microseconds (`tcpi_rtt`).
+  var roundTripMicroseconds: Int { Int(words[17]) }
+  /// Retransmissions since the connection was made (`tcpi_total_retrans`).
+  var retransmitted: Int { Int(words[25]) }
+  /// Segments that arrived, whatever was in them; it begins anew after 2^32 (`tcpi_segs_in`).
+  var segmentsHeard: UInt32 { words[35] }
+
+  static func of(_ socket: any SocketOptionProvider) -> EventLoopFuture<KernelTCP> {
+    let words: EventLoopFuture<InlineArray<58, UInt32>> =
+      socket.unsafeGetSocketOption(level: .tcp, name: .init(rawValue: TCP_INFO))
+    return words.map { KernelTCP($0) }
+  }
+}
