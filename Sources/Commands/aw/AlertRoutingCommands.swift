@@ -133,7 +133,7 @@ struct AlertEndpointCommands: AsyncParsableCommand {
       }
       guard delivery.state == .delivered else {
         throw AWError(
-          .internalFailure, "The test did not arrive: \(attempt.detail).",
+          .deliveryFailed, "The test did not arrive: \(attempt.detail).",
           next: "Correct the endpoint or its receiver; 'aw alert deliveries' shows every try.")
       }
       if !output.json { Console.line("It arrived: \(attempt.detail), \(attempt.milliseconds) ms.") }

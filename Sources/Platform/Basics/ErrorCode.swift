@@ -111,6 +111,7 @@ extension ErrorCode {
   public static let modelTurnFailed = ErrorCode("openclaw.model-turn-failed", http: 502)
 
   // Alerts
+  public static let deliveryFailed = ErrorCode("delivery.failed", http: 502)
   public static let silenceWithoutEnd = ErrorCode("silence.without-end", http: 400, exit: 2)
 
   public static let all: [ErrorCode] = [
@@ -125,7 +126,7 @@ extension ErrorCode {
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
     gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,
     endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
-    silenceWithoutEnd,
+    deliveryFailed, silenceWithoutEnd,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

@@ -137,7 +137,7 @@ public struct AlertsService: Sendable {
       let notification = Notification(
         id: id.text, groupKey: "test/\(id)", org: nil, at: context.at, alerts: [alert])
       try DeliveryRecords.save(
-        Delivery(id: id, endpoint: endpoint.id, notification: notification, at: context.at), in: tx)
+        Delivery(id: id, endpoint: endpoint.id, notification: notification, isTrial: true, at: context.at), in: tx)
       context.afterCommit { changed() }
       return id
     }

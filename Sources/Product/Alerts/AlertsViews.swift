@@ -144,9 +144,9 @@ public struct DeliveryView: Codable, Sendable, Equatable {
   init(_ delivery: Delivery, _ names: [EndpointID: Slug], _ attempts: [DeliveryRecords.Attempt]) {
     id = delivery.id
     endpoint = names[delivery.endpoint]?.text ?? "gone"
-    group = delivery.notification.groupKey
+    group = delivery.isTrial ? "a test" : delivery.notification.groupKey
     state = delivery.state
-    titles = delivery.notification.alerts.map { $0.resolvedAt == nil ? $0.title : "Over: \($0.title)" }
+    titles = delivery.notification.alerts.map { $0.isOver ? "Over: \($0.title)" : $0.title }
     createdAt = delivery.createdAt
     nextAt = delivery.state == .waiting ? delivery.nextAt : nil
     endedAt = delivery.endedAt

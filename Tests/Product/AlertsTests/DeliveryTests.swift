@@ -28,6 +28,15 @@ struct DeliveryTests {
     #expect((70...80).contains(now.since(Scene.start).seconds / 3_600))
   }
 
+  @Test("somebody who tries an endpoint out gets one try")
+  func trial() {
+    let note = fresh().notification
+    var trial = Delivery(
+      id: .make(at: Scene.start), endpoint: .make(at: Scene.start), notification: note, isTrial: true, at: Scene.start)
+    trial.took(.retry(after: nil, detail: "no answer"), at: Scene.at(1), random: 0.5)
+    #expect(trial.state == .dead)
+  }
+
   @Test("the wait is within a fifth of the schedule's", arguments: [0.0, 0.25, 0.5, 0.999])
   func jitter(random: Double) throws {
     for tries in 1...RetrySchedule.waits.count {

@@ -95,6 +95,8 @@ enum Inhibition {
 extension NotifiedAlert {
   /// The scopes that it is part of.
   var scopes: [String] { data[EventData.scopes]?.arrayValue?.compactMap(\.stringValue) ?? [] }
+  /// Whether it was open and is not any more. A notice never was.
+  var isOver: Bool { resolvedAt.map { $0 > openedAt } ?? false }
   /// The slug of its Org; empty for the platform's own.
   var orgText: String { data[EventData.org]?.stringValue ?? "" }
 }

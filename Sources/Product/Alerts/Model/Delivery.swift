@@ -31,7 +31,7 @@ public enum RetrySchedule {
 /// |---|---|---|
 /// | waiting | delivered | delivered |
 /// | waiting | retry, and tries are left | waiting, after the schedule's wait or the longer one that was asked for |
-/// | waiting | retry, the last | dead |
+/// | waiting | retry, the last, or of a trial | dead |
 /// | waiting | rejected, the first or second time | waiting |
 /// | waiting | rejected, the third time | dead |
 /// | waiting | gone | dead, and the endpoint is switched off |
@@ -46,6 +46,8 @@ public struct Delivery: Codable, Sendable, Equatable {
 
   public let id: DeliveryID
   public let endpoint: EndpointID
+  /// Somebody tries the endpoint out and waits for the answer: there is one try.
+  public let isTrial: Bool
   public private(set) var notification: Notification
   public private(set) var state = State.waiting
   public private(set) var tries = 0
@@ -56,9 +58,12 @@ public struct Delivery: Codable, Sendable, Equatable {
   public let createdAt: Timestamp
   public private(set) var endedAt: Timestamp?
 
-  public init(id: DeliveryID, endpoint: EndpointID, notification: Notification, at now: Timestamp) {
+  public init(
+    id: DeliveryID, endpoint: EndpointID, notification: Notification, isTrial: Bool = false, at now: Timestamp
+  ) {
     self.id = id
     self.endpoint = endpoint
+    self.isTrial = isTrial
     self.notification = notification
     nextAt = now
     createdAt = now
@@ -95,7 +100,7 @@ public struct Delivery: Codable, Sendable, Equatable {
   }
 
   private mutating func again(_ asked: Duration?, _ now: Timestamp, _ random: Double) {
-    guard let wait = RetrySchedule.wait(after: tries, random: random) else { return end(.dead, now) }
+    guard !isTrial, let wait = RetrySchedule.wait(after: tries, random: random) else { return end(.dead, now) }
     nextAt = now.advanced(by: max(wait, asked ?? .zero))
   }
 
