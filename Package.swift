@@ -115,7 +115,7 @@ let product: [Target] = [
     "Alerts", "Product/Alerts",
     [
       "Basics", "Store", "Vault", "Evidence", "Access", "Events", "Web", crypto, logging, coreMetrics, lifecycle,
-      httpClient, mustache, nioCore, nioPosix, nioSSL, nioHTTP1, nioFoundation, subprocess, systemPackage,
+      httpClient, httpTypes, mustache, nioCore, nioPosix, nioSSL, nioHTTP1, nioFoundation, subprocess, systemPackage,
     ], resources: [.copy("Pages/Templates")]),
 ]
 
@@ -169,7 +169,7 @@ let roomTests: [Target] = [
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
     resources: [.copy("PolicyMatrix.txt")]),
   tests("EventsTests", "Platform/EventsTests", ["Events", "Store", "Basics", "TestSupport"]),
-  tests("AlertsTests", "Product/AlertsTests", ["Alerts", "Events", "Store", "Basics", "TestSupport"]),
+  tests("AlertsTests", "Product/AlertsTests", ["Alerts", "Events", "Store", "Web", "Basics", "TestSupport", logging]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",

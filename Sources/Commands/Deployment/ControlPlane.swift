@@ -29,6 +29,8 @@ public final class ControlPlane: Sendable {
   let engine: WorkEngine
   public let alerts: AlertsService
   let alertsEngine: AlertsEngine
+  /// Names this deployment in the events that it sends.
+  let eventSource: String
   let feed: LiveFeed
   let metrics: PrometheusRegistry
   let evidence: EvidenceLog
@@ -84,6 +86,7 @@ public final class ControlPlane: Sendable {
       .withText { $0 }
     try await DeploymentRecords.claim(node, in: store, at: clock.now)
     let deployment = try await DeploymentRecords.identity(in: store, at: clock.now)
+    eventSource = "urn:aw:\(deployment)"
     publisher = try await EvidencePublisher(
       log: evidence, store: store, vault: vault, directory: directory.evidence, origin: "aw/\(deployment)",
       clock: clock, logger: logger, published: { feed.publish(LiveEvent(topic: EvidenceRoutes.topic)) })
@@ -152,7 +155,8 @@ public final class ControlPlane: Sendable {
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
     let runbooks = try RunbookRoutes.load()
-    let alertsRoutes = AlertsRoutes(service: alerts, reader: AlertsReader(store: store, clock: clock))
+    let alertsRoutes = AlertsRoutes(
+      service: alerts, reader: AlertsReader(store: store, clock: clock, source: eventSource), logger: logger)
     return try WebServer(
       configuration: WebConfiguration(
         usesHTTPS: publicURL.hasPrefix("https:"), isBehindProxy: settings.publicURL != nil,

@@ -6,10 +6,13 @@ import Store
 public struct AlertsReader: Sendable {
   let store: Store
   let clock: WallClock
+  /// Names this deployment in CloudEvents.
+  let source: String
 
-  public init(store: Store, clock: WallClock) {
+  public init(store: Store, clock: WallClock, source: String) {
     self.store = store
     self.clock = clock
+    self.source = source
   }
 
   func alerts(
@@ -77,10 +80,6 @@ public struct AlertsReader: Sendable {
         try DeliveryRecords.count(.waiting, in: tx), try DeliveryRecords.count(.dead, in: tx)
       )
     }
-  }
-
-  func events(after sequence: Int64, limit: Int) async throws -> [EventOutbox.Entry] {
-    try await store.read { try EventOutbox.after(sequence, limit: limit, in: $0) }
   }
 
   func newestEvent() async throws -> Int64 { try await store.read { try EventOutbox.head(in: $0) } }

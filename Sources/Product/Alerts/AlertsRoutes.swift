@@ -2,22 +2,26 @@ import Access
 import Basics
 import Events
 import Evidence
+import Logging
 import Web
 
 /// The API of alerts, of who is told, and of what was told.
 public struct AlertsRoutes: Sendable {
   let service: AlertsService
   let reader: AlertsReader
+  let seats = EventSeats()
+  let logger: Logger
 
-  public init(service: AlertsService, reader: AlertsReader) {
+  public init(service: AlertsService, reader: AlertsReader, logger: Logger) {
     self.service = service
     self.reader = reader
+    self.logger = logger
   }
 
   /// The topic of live pages.
   public static let topic = "alerts"
 
-  public var routes: [Route] { alerts + endpoints + alertRoutes + silences + deliveries + pageRoutes }
+  public var routes: [Route] { alerts + endpoints + alertRoutes + silences + deliveries + events + pageRoutes }
 
   // MARK: - Alerts
 

@@ -112,7 +112,7 @@ public final class LiveFeed: Service, Sendable {
     }
     // Streams are never finished under the lock, because this takes it.
     continuation.onTermination = { [weak self] _ in self?.forget(key) }
-    return LiveSubscription(events: stream)
+    return LiveSubscription(stream)
   }
 
   private func forget(_ key: Int) { state.withLock { $0.listeners[key] = nil } }
@@ -141,10 +141,12 @@ public final class LiveFeed: Service, Sendable {
 /// One listener's events, for `WebResponse.Body.live`.
 public struct LiveSubscription: Sendable {
   let events: AsyncStream<ServerSentEvent>
+
+  public init(_ events: AsyncStream<ServerSentEvent>) { self.events = events }
 }
 
 /// A message of `text/event-stream` (WHATWG HTML, section 9.2).
-enum ServerSentEvent: Sendable, Hashable {
+public enum ServerSentEvent: Sendable, Hashable {
   case event(id: String, name: String, data: String)
   case comment(String)
 

@@ -83,6 +83,8 @@ extension HTTPField.Name {
 
   static let idempotencyKey = named("idempotency-key")
   static let idempotencyReplayed = named("idempotency-replayed")
+  /// What a listener had last, when it comes back (WHATWG HTML, section 9.2).
+  public static let lastEventID = named("last-event-id")
   static let csrf = named("x-aw-csrf")
   static let requestID = named("x-request-id")
   static let accelBuffering = named("x-accel-buffering")
