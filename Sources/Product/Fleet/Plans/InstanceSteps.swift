@@ -233,17 +233,20 @@ public struct InstanceSteps: Sendable {
     let instance = try await instance(of: operation)
     let walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: version)
     let report = await walk.walk(instance, turn: true, acceptsVersion: true)
+    // Before the report is recorded, so that the change of status that follows from it is recorded with it.
+    if report.broken == nil {
+      let version = report.result(.hello)?.evidence["version"]?.stringValue
+      try await change(instance.id) {
+        $0.state = .active
+        $0.version = version ?? $0.version
+      }
+    }
     try await ChainRecorder(store: store, evidence: evidence, outbox: outbox, clock: clock)
       .record(report, of: instance.id)
     if let broken = report.broken {
       throw AWError(
         ErrorCode.named(broken.failure.code), "Not verified: \(broken.link.title): \(broken.failure.message)",
         next: broken.failure.next)
-    }
-    let version = report.result(.hello)?.evidence["version"]?.stringValue
-    try await change(instance.id) {
-      $0.state = .active
-      $0.version = version ?? $0.version
     }
     return try JSONValue(encoding: report)
   }
