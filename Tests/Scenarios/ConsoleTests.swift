@@ -57,9 +57,14 @@ struct ConsoleTests {
     }
     #expect(row.contains(/[0-9]+ s ago/), "every value has an age: \(row)")
     #expect(try await browser.text("#counts").contains("1 of 1 Hosts linked"))
-    try await browser.type("nothing like it", into: "#filter")
-    #expect(try await browser.text("#instances tbody") == "")
-    try await browser.run("document.querySelector('#filter').value = ''")
+    try await browser.type("beta", into: "#filter")
+    try await browser.click(".filters button")
+    try await browser.until("No Instance matches.")
+    // The address says it all: counts lead on, and going back leads back.
+    try await browser.open(url + "/?name=acme&host=this-machine&status=current&limit=25")
+    try await browser.until("1 Instance, worst first.")
+    #expect(try await browser.text("#counts").contains("1 current"))
+    #expect(try await browser.run("return document.querySelector('#filter').value").stringValue == "acme")
   }
 
   /// Nothing sticks out at any width, and each look is another picture: what the browser paints follows the page.

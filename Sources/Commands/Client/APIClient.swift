@@ -113,14 +113,24 @@ public struct APIClient: Sendable {
   public func all<Item: Decodable & Sendable>(
     _ path: String, query: [(String, String?)] = [], as type: Item.Type, max: Int = .max
   ) async throws -> [Item] {
-    var (items, cursor): ([Item], String?) = ([], nil)
+    try await some(path, query: query, as: type, max: max).items
+  }
+
+  /// Items of a listing, page by page.
+  ///
+  /// - Parameter after: where an earlier answer ended; nil begins.
+  /// - Returns: them, and where the next answer goes on; nil at the end.
+  public func some<Item: Decodable & Sendable>(
+    _ path: String, query: [(String, String?)] = [], as type: Item.Type, max: Int = .max, after: String? = nil
+  ) async throws -> (items: [Item], next: String?) {
+    var (items, cursor): ([Item], String?) = ([], after)
     repeat {
       let limit = String(min(200, max - items.count))
       let page = try await send(.get, path, query: query + [("limit", limit), ("cursor", cursor)])
       items += try (page["items"] ?? []).decode([Item].self)
       cursor = page["next"]?.stringValue
     } while cursor != nil && items.count < max
-    return items
+    return (items, cursor)
   }
 
   private func execute(_ request: HTTPClientRequest) async throws -> (Int, ByteBuffer) {

@@ -92,7 +92,7 @@ public final class ControlPlane: Sendable {
       clock: clock, logger: logger, published: { feed.publish(LiveEvent(topic: EvidenceRoutes.topic)) })
     let metrics = PrometheusRegistry()
     self.metrics = metrics
-    let (changes, conscience) = (Changes(feed: feed), Conscience())
+    let (changes, conscience, index) = (Changes(feed: feed), Conscience(), FleetIndex())
     let outbox = EventOutbox(appended: { changes.eventAppended() })
     let authority = try await LinkAuthority.take(from: vault, at: clock.now)
     let gatekeeper = FleetGatekeeper(
@@ -114,7 +114,7 @@ public final class ControlPlane: Sendable {
       version: Release.version, model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
-      policy: policy, conscience: conscience, metrics: metrics, logger: logger,
+      policy: policy, conscience: conscience, index: index, metrics: metrics, logger: logger,
       changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
     engine = WorkEngine(
@@ -125,7 +125,8 @@ public final class ControlPlane: Sendable {
     fleet = FleetService(
       acts: acts, store: store, vault: vault, outbox: outbox, gateway: gateway, engine: engine, model: settings.model,
       changed: { changes.publish($0) })
-    reader = FleetReader(store: store, gateway: gateway, policy: policy, conscience: conscience, clock: clock)
+    reader = FleetReader(
+      store: store, gateway: gateway, policy: policy, conscience: conscience, index: index, clock: clock)
     linkWatch = LinkWatch(store: store, outbox: outbox, clock: clock, logger: logger)
     let sender = EndpointSender(vault: vault, logger: logger)
     alertsEngine = AlertsEngine(

@@ -40,15 +40,12 @@ struct InstanceCommands: AsyncParsableCommand {
   struct List: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "List the Instances.")
 
-    @Option(help: "Only of this Org.") var org: String?
-    @Option(help: "Only on this Host.") var host: String?
-    @Option(help: "Only with this status: current, stale, unreachable, degraded or unknown.") var status: String?
+    @OptionGroup var which: BoardOptions
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-      let instances = try await context.client.all(
-        "/instances", query: [("org", org), ("host", host), ("status", status)], as: InstanceView.self)
+      let (instances, next) = try await which.read(try context.client, sort: "slug")
       if output.json { return try Console.json(instances) }
       if instances.isEmpty { return Console.line("No Instance. Create one: aw instance create NAME --org ORG") }
       Console.table(
@@ -59,6 +56,7 @@ struct InstanceCommands: AsyncParsableCommand {
             view.version ?? "-", Console.coloured(view.status.status),
           ]
         })
+      BoardOptions.tell(next)
     }
   }
 

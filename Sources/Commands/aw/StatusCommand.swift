@@ -12,6 +12,7 @@ struct StatusCommand: AsyncParsableCommand, JSONAnswering {
     discussion: "Exit code 3 when an Instance is unreachable, degraded or unknown.")
 
   @Argument(help: "Only this Instance, with its chain.") var slug: String?
+  @OptionGroup var which: BoardOptions
   @OptionGroup var context: ContextOptions
   @OptionGroup var output: OutputOptions
 
@@ -22,12 +23,12 @@ struct StatusCommand: AsyncParsableCommand, JSONAnswering {
 
   func run() async throws {
     let client = try context.client
-    let summary = try await client.send(.get, "/fleet", as: FleetSummary.self)
-    let instances =
+    let summary = try await client.send(.get, "/fleet", query: slug == nil ? which.query : [], as: FleetSummary.self)
+    let (instances, next): ([InstanceView], String?) =
       if let slug {
-        [try await client.send(.get, "/instances/\(try Slug(slug))", as: InstanceView.self)]
+        ([try await client.send(.get, "/instances/\(try Slug(slug))", as: InstanceView.self)], nil)
       } else {
-        try await client.all("/instances", query: [("sort", "worst")], as: InstanceView.self)
+        try await which.read(client, sort: "worst")
       }
     if output.json {
       try Console.json(Answer(summary: summary, instances: instances))
@@ -35,6 +36,7 @@ struct StatusCommand: AsyncParsableCommand, JSONAnswering {
       instances.forEach { InstanceLines.show($0, now: summary.now) }
     } else {
       show(summary, instances)
+      BoardOptions.tell(next)
     }
     if instances.contains(where: { Self.isBad($0.status.status) }) { throw ExitCode(3) }
   }

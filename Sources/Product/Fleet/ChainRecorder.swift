@@ -21,6 +21,8 @@ struct ChainRecorder: Sendable {
   let outbox: EventOutbox
   let clock: WallClock
   var policy = StatusPolicy()
+  /// Told of what was recorded after the commit, so that the board need not read it.
+  var index: FleetIndex?
   /// Told after the commit, with the Instance.
   var changed: @Sendable (InstanceID) -> Void = { _ in }
 
@@ -41,7 +43,10 @@ struct ChainRecorder: Sendable {
       let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now, doubt: doubt)
       if doubt == nil { try announce(reading, &known, instance, at: now, in: tx) }
       try FleetRecords.save(known, of: id, at: now, in: tx)
-      tx.afterCommit { changed(id) }
+      tx.afterCommit { [known, index] in
+        index?.note(known, of: id, at: now)
+        changed(id)
+      }
       return known
     }
   }

@@ -36,7 +36,7 @@ public final class ChainWatch: Service {
 
   /// - Parameter changed: told after every walk that was recorded, for live pages.
   public init(
-    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience,
+    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, index: FleetIndex,
     metrics: any MetricsFactory, logger: Logger, timer: any Clock<Duration> = ContinuousClock(),
     changed: @escaping @Sendable (InstanceID) -> Void
   ) {
@@ -46,7 +46,7 @@ public final class ChainWatch: Service {
     startedAt = clock.now
     recorder = ChainRecorder(
       store: steps.store, evidence: steps.evidence, outbox: steps.outbox, clock: steps.clock, policy: policy,
-      changed: changed)
+      index: index, changed: changed)
     self.policy = policy
     self.conscience = conscience
     counters = FleetCounters(factory: metrics)

@@ -2,6 +2,7 @@ import Basics
 import Gateway
 import Link
 import Store
+import Web
 import Work
 
 /// Reads the fleet as people and programs see it: records, joined, with the status derived now.
@@ -10,32 +11,20 @@ public struct FleetReader: Sendable {
   let gateway: AWGateway
   let policy: StatusPolicy
   let conscience: Conscience
+  let index: FleetIndex
+  let orders = BoardOrders()
   let clock: WallClock
 
-  public init(store: Store, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience, clock: WallClock) {
+  public init(
+    store: Store, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience, index: FleetIndex,
+    clock: WallClock
+  ) {
     self.store = store
     self.gateway = gateway
     self.policy = policy
     self.conscience = conscience
+    self.index = index
     self.clock = clock
-  }
-
-  /// Which Instances are wanted: all that is given must hold.
-  public struct Filter: Sendable, Equatable {
-    public var org: Slug?
-    public var host: Slug?
-    public var status: Status?
-
-    public init(org: Slug? = nil, host: Slug? = nil, status: Status? = nil) {
-      self.org = org
-      self.host = host
-      self.status = status
-    }
-
-    func takes(_ view: InstanceView) -> Bool {
-      (org == nil || view.org == org) && (host == nil || view.host == host)
-        && (status == nil || view.status.status == status)
-    }
   }
 
   // MARK: - Instances
@@ -58,41 +47,57 @@ public struct FleetReader: Sendable {
     try await store.read { try FleetRecords.host(host, in: $0)?.slug.text } ?? host.text
   }
 
-  /// All of them, worst first, then by slug.
-  public func board(_ filter: Filter = Filter()) async throws -> [InstanceView] {
+  // MARK: - The board
+
+  /// How each Instance is now, in no order.
+  func rows() async throws -> [BoardRow] {
     let now = clock.now
-    let views = try await store.read { tx in
-      let names = try names(in: tx)
-      return try FleetRecords.instances(in: tx).map { try view($0, names, now: now, in: tx) }
+    return try await store.read { tx in
+      try index.rows(policy: policy, doubt: conscience.doubt, now: now, in: tx)
     }
-    return views.filter(filter.takes).sorted { Self.order($0) < Self.order($1) }
   }
 
-  /// Worst first, and the same order every time.
-  static func order(_ view: InstanceView) -> (Int, String) { (-view.status.status.severity, view.slug.text) }
+  /// One page of those that the filter takes.
+  ///
+  /// - Parameter rows: of the whole fleet.
+  func page(
+    of rows: [BoardRow], _ filter: BoardFilter, sort: BoardSort, limit: Int, after: Cursor?
+  ) async throws -> (items: [InstanceView], next: Cursor?) {
+    let page = try BoardPage.of(
+      rows.filter(filter.takes), filter: filter, sort: sort, limit: limit, after: after, orders: orders)
+    let now = clock.now
+    let items = try await store.read { tx in
+      let names = try names(in: tx)
+      // One that was removed since has no row to show.
+      return try page.rows.compactMap { row in
+        try InstanceID(row.id).flatMap { try FleetRecords.instance($0, in: tx) }
+          .map { try view($0, names, now: now, in: tx) }
+      }
+    }
+    return (items, page.next)
+  }
 
-  public func summary() async throws -> FleetSummary {
-    try await summary(of: try await standings().map(\.status))
+  public func summary(_ filter: BoardFilter = BoardFilter()) async throws -> FleetSummary {
+    try await summary(of: try await rows().filter(filter.takes).map(\.status))
   }
 
   /// What each Instance was asked to be, and how it is.
   func standings() async throws -> [(asked: Instance.State, status: Status)] {
-    let now = clock.now
-    return try await store.read { tx in
-      try FleetRecords.instances(in: tx).map { ($0.state, try reading($0, now: now, in: tx).reading.status) }
-    }
+    try await rows().map { ($0.asked, $0.status) }
   }
 
-  /// - Parameter status: of every Instance.
+  /// - Parameter status: of the Instances that count.
   func summary(of status: [Status]) async throws -> FleetSummary {
-    let hosts = try await store.read { try FleetRecords.hosts(after: nil, limit: Int(Int32.max), in: $0) }
+    let hosts = try await store.read { tx in try FleetRecords.slugs(of: "host", HostKind.self, in: tx) }
     var statuses = Dictionary(uniqueKeysWithValues: Status.allCases.map { ($0.rawValue, 0) })
     for one in status { statuses[one.rawValue, default: 0] += 1 }
     return FleetSummary(
       statuses: statuses, instances: status.count, hosts: hosts.count,
-      hostsConnected: hosts.filter { gateway.isConnected($0.id) }.count,
+      hostsConnected: hosts.keys.filter { gateway.isConnected($0) }.count,
       worst: status.max { $0.severity < $1.severity }, doubt: conscience.doubt?.reason, now: clock.now)
   }
+
+  // MARK: - Views
 
   private struct Names {
     let orgs: [OrgID: Slug]
@@ -170,6 +175,6 @@ public struct FleetReader: Sendable {
   func view(_ host: Host, in tx: Transaction) throws -> HostView {
     HostView(
       host, connected: gateway.isConnected(host.id),
-      instances: try FleetRecords.instances(on: host.id, in: tx).filter { $0.state != .failed }.count)
+      instances: try FleetRecords.count(on: host.id, in: tx))
   }
 }

@@ -35,7 +35,7 @@ public enum FleetRecords {
         CREATE TABLE instance_evidence (
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
-      ]), LossRecords.migration,
+      ]), LossRecords.migration, BoardRecords.migration,
   ]
 }
 
@@ -200,6 +200,12 @@ extension FleetRecords {
 
   static func count(of org: OrgID, in tx: Transaction) throws -> Int {
     Int(try tx.run("SELECT COUNT(*) AS n FROM instance WHERE org = ?", [.id(org)]).first?.integer("n") ?? 0)
+  }
+
+  /// The Instances on a Host that are there, or are being made or removed.
+  static func count(on host: HostID, in tx: Transaction) throws -> Int {
+    let row = try tx.run("SELECT COUNT(*) AS n FROM instance WHERE host = ? AND state <> 'failed'", [.id(host)]).first
+    return Int(try row?.integer("n") ?? 0)
   }
 
   /// The slug of every row of a table that has slugs.

@@ -39,14 +39,15 @@ extension FleetRoutes {
     [
       .read(
         "/api/v1/instances", "The Instances with status, chain and newest operation.",
-        schema: .listing(of: FleetSchemas.instance, query: Self.filters)
+        schema: .listing(of: FleetSchemas.instance, query: Self.filters + [Self.sort])
       ) { try await list($0) },
       .read(
         "/api/v1/instances/{instance}", "One Instance.", schema: RouteSchema(response: FleetSchemas.instance)
       ) { request in try .json(encoding: try await reader.instance(try request.slug("instance"))) },
-      .read("/api/v1/fleet", "The whole fleet in a few numbers.", schema: RouteSchema(response: FleetSchemas.summary)) {
-        _ in try .json(encoding: try await reader.summary())
-      },
+      .read(
+        "/api/v1/fleet", "The fleet, or the part of it that the filters take, in a few numbers.",
+        schema: RouteSchema(response: FleetSchemas.summary, query: Self.filters)
+      ) { request in try .json(encoding: try await reader.summary(try Self.filter(request))) },
       .read(
         "/api/v1/instances/{instance}/logs", "The last lines that it printed, without its secrets.", .instanceLogs,
         schema: RouteSchema(
@@ -87,11 +88,16 @@ extension FleetRoutes {
     ]
   }
 
-  private static let filters: [RouteSchema.Query] = [
+  static let filters: [RouteSchema.Query] = [
     .init("org", "Of this Org."), .init("host", "On this Host."),
     .init("status", "With this status.", JSONSchema.oneOf(Status.allCases.map(\.rawValue))),
-    .init("sort", "`slug`, or `worst` first.", JSONSchema.oneOf(["slug", "worst"])),
+    .init("version", "With this version of OpenClaw."),
+    .init("cause", "Broken at this link of the chain.", JSONSchema.oneOf(ChainLink.allCases.map(\.rawValue))),
+    .init("name", "Whose name begins so."),
   ]
+
+  private static let sort = RouteSchema.Query(
+    "sort", "`slug`, or `worst` first.", JSONSchema.oneOf(BoardSort.allCases.map(\.rawValue)))
 
   private func operate(_ plan: InstancePlan, _ summary: String) -> Route {
     .act(
@@ -100,32 +106,19 @@ extension FleetRoutes {
     ) { request in try await operate(plan, try request.slug("instance"), request) }
   }
 
-  static func filter(_ request: WebRequest) throws -> FleetReader.Filter {
-    var filter = FleetReader.Filter()
-    filter.org = try request.query("org").map { try Slug($0) }
-    filter.host = try request.query("host").map { try Slug($0) }
-    filter.status = try request.word("status")
-    return filter
+  static func filter(_ request: WebRequest) throws -> BoardFilter {
+    BoardFilter(
+      org: try request.query("org").map { try Slug($0) }, host: try request.query("host").map { try Slug($0) },
+      status: try request.word("status"), version: request.query("version"), cause: try request.word("cause"),
+      name: request.query("name")?.lowercased())
   }
 
   private func list(_ request: WebRequest) async throws -> WebResponse {
     let wanted = try request.listing()
-    let worstFirst = try sort(request) == "worst"
-    let key: (InstanceView) -> [String] = { view in
-      // Severities have one digit, so that text sorts as they do; the worst comes first.
-      worstFirst ? [String(9 - view.status.status.severity), view.slug.text] : [view.slug.text]
-    }
-    let board = try await reader.board(try Self.filter(request)).sorted { key($0).lexicographicallyPrecedes(key($1)) }
-    let rest = board.drop { view in wanted.after.map { !$0.keys.lexicographicallyPrecedes(key(view)) } ?? false }
-    return try .listing(Listing(Array(rest.prefix(wanted.readLimit)), for: wanted, keys: key))
-  }
-
-  private func sort(_ request: WebRequest) throws -> String {
-    let sort = request.query("sort") ?? "slug"
-    guard ["slug", "worst"].contains(sort) else {
-      throw AWError(.usage, "There is no order \(sort.quoted).", next: "Use 'slug' or 'worst'.")
-    }
-    return sort
+    let page = try await reader.page(
+      of: try await reader.rows(), try Self.filter(request), sort: try request.word("sort") ?? .slug,
+      limit: wanted.limit, after: wanted.after)
+    return try .listing(Listing(page.items, next: page.next))
   }
 
   private func create(_ request: WebRequest) async throws -> WebResponse {

@@ -31,6 +31,8 @@ setInterval(tick, 1000);
 const lost = document.getElementById("connection-lost");
 let reading = false;
 let again = false;
+// A fleet of thousands changes all the time; more than one look in so many milliseconds helps nobody.
+const pause = 1000;
 
 function isBusy(part) {
   const at = document.activeElement;
@@ -98,7 +100,7 @@ async function refresh() {
     reading = false;
     if (again) {
       again = false;
-      refresh();
+      setTimeout(refresh, pause);
     }
   }
 }
@@ -183,7 +185,7 @@ document.addEventListener("keydown", (event) => {
     isGoing = true;
     setTimeout(() => { isGoing = false; }, 1500);
   } else if (event.key === "/") {
-    const input = document.querySelector("input[data-filter]");
+    const input = document.querySelector("input[data-filter], input[data-search]");
     if (input) {
       event.preventDefault();
       input.focus();

@@ -40,6 +40,11 @@ public struct Listing<Item: Sendable>: Sendable {
   /// Nil at the end.
   public let next: Cursor?
 
+  public init(_ items: [Item], next: Cursor?) {
+    self.items = items
+    self.next = next
+  }
+
   /// - Parameters:
   ///   - read: up to `ListingRequest.readLimit` items.
   ///   - keys: the sort keys of an item, enough to go on after it.

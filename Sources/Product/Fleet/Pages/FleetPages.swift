@@ -35,7 +35,7 @@ extension FleetRoutes {
 
   private var fleetPages: [Route] {
     [
-      .page("/", "The fleet, worst first.") { try await fleetPage($0) },
+      .page("/", "The fleet, worst first.") { try await boardPage($0) },
       .page("/instances/new", "The form for a new Instance.", .instanceCreate) { _ in try await newPage() },
       .form("/instances", "Asks for an Instance.", .instanceCreate, .instanceRequested) { try await createForm($0) },
       .form("/orgs", "Creates an Org.", .orgCreate, .orgCreated) { request in
@@ -47,22 +47,7 @@ extension FleetRoutes {
     ]
   }
 
-  // MARK: - Fleet
-
-  private func fleetPage(_ request: WebRequest) async throws -> WebResponse {
-    let board = try await reader.board()
-    let summary = try await reader.summary(of: board.map(\.status.status))
-    let counts: [JSONValue] = Status.allCases.sorted { $0.severity > $1.severity }.compactMap { status in
-      guard let count = summary.statuses[status.rawValue], count > 0 else { return nil }
-      return ["status": .string(status.rawValue), "count": .integer(Int64(count))]
-    }
-    let values: JSONValue = [
-      "instances": .array(board.map { Self.row($0) }), "hasInstances": .bool(!board.isEmpty),
-      "counts": .array(counts), "doubt": .string(summary.doubt ?? ""), "hosts": .integer(Int64(summary.hosts)),
-      "hostsConnected": .integer(Int64(summary.hostsConnected)), "mayCreate": .bool(request.caller?.role == .owner),
-    ]
-    return .page(Page("Fleet", template: "fleet/fleet", values: values, live: FleetTopics.fleet))
-  }
+  // MARK: - Rows
 
   /// An Instance as a row of a table.
   static func row(_ view: InstanceView) -> JSONValue {

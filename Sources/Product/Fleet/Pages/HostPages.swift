@@ -31,9 +31,15 @@ extension FleetRoutes {
   }
 
   private func hostsPage(_ request: WebRequest, invited: InvitationView? = nil) async throws -> WebResponse {
-    let hosts = try await reader.hosts(after: nil, limit: 10_000)
+    let wanted = try request.listing()
+    let page = Listing(
+      try await reader.hosts(after: wanted.after?.keys.first, limit: wanted.readLimit), for: wanted
+    ) { [$0.slug.text] }
+    let hosts = page.items
     let values: JSONValue = [
       "hosts": .array(hosts.map(Self.row)), "hasHosts": .bool(!hosts.isEmpty),
+      "next": .string(page.next.map { "/hosts?limit=\(wanted.limit)&cursor=\($0.text)" } ?? ""),
+      "first": .string(wanted.after == nil ? "" : "/hosts?limit=\(wanted.limit)"),
       "invited": invited.map {
         [
           "slug": .string($0.host.slug.text), "text": .string($0.line), "until": .string($0.expiresAt.description),
@@ -70,6 +76,8 @@ extension FleetRoutes {
   }
 
   static let lossesShown = 20
+  /// Instances on a Host's page, the worst of them; the board has all.
+  static let placedShown = 50
 
   private static func row(_ loss: LossView) -> JSONValue {
     [
@@ -83,7 +91,8 @@ extension FleetRoutes {
   private func hostPage(_ request: WebRequest) async throws -> WebResponse {
     let slug = try request.slug("host")
     let host = try await reader.host(slug)
-    let board = try await reader.board(.init(host: slug))
+    let board = try await reader.page(
+      of: try await reader.rows(), BoardFilter(host: slug), sort: .worst, limit: Self.placedShown, after: nil)
     var values = Self.row(host).objectValue ?? [:]
     values["program"] = .string(host.program ?? "")
     values["lastLoss"] = .string(host.lastLoss ?? "")
@@ -99,8 +108,9 @@ extension FleetRoutes {
     let losses = try await reader.losses(host: slug, lossClass: nil, before: nil, limit: Self.lossesShown)
     values["losses"] = .array(losses.map(Self.row))
     values["hasLosses"] = .bool(!losses.isEmpty)
-    values["placed"] = .array(board.map { Self.row($0) })
-    values["hasPlaced"] = .bool(!board.isEmpty)
+    values["placed"] = .array(board.items.map { Self.row($0) })
+    values["hasPlaced"] = .bool(!board.items.isEmpty)
+    values["hasMore"] = .bool(board.next != nil)
     values["mayAct"] = .bool(request.caller?.role == .owner)
     values["mayDrain"] = .bool(host.state == .active)
     values["confirm"] = .string(slug.text)

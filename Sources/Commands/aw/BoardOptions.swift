@@ -1,0 +1,38 @@
+import ArgumentParser
+import Basics
+import Client
+import Fleet
+
+/// Which Instances are wanted. All that is given must hold.
+struct BoardOptions: ParsableArguments {
+  @Option(help: "Only of this Org.") var org: String?
+  @Option(help: "Only on this Host.") var host: String?
+  @Option(help: "Only with this status: current, stale, unreachable, degraded or unknown.") var status: String?
+  @Option(name: .customLong("version"), help: "Only with this version of OpenClaw.") var openClaw: String?
+  @Option(help: "Only what is broken at this link of the chain, such as readyz.") var cause: String?
+  @Option(name: .customLong("name"), help: "Only those whose name begins so.") var prefix: String?
+  @Option(help: "How many at most; all unless said.") var limit: Int?
+  @Option(help: "Go on after an earlier answer: what it named.") var after: String?
+
+  var query: [(String, String?)] {
+    [
+      ("org", org), ("host", host), ("status", status), ("version", openClaw), ("cause", cause), ("name", prefix),
+    ]
+  }
+
+  /// Reads them page by page.
+  ///
+  /// - Returns: them, and where the next answer goes on; nil when these are all.
+  func read(_ client: APIClient, sort: String) async throws -> (items: [InstanceView], next: String?) {
+    guard limit.map({ $0 > 0 }) ?? true else {
+      throw AWError(.usage, "A limit of \(limit ?? 0) shows nothing.", next: "Give a whole number above 0.")
+    }
+    return try await client.some(
+      "/instances", query: query + [("sort", sort)], as: InstanceView.self, max: limit ?? .max, after: after)
+  }
+
+  /// Says how to go on, beside the answer.
+  static func tell(_ next: String?) {
+    if let next { Console.complain("There are more: --after \(next)") }
+  }
+}
