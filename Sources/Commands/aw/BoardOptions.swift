@@ -8,7 +8,7 @@ struct BoardOptions: ParsableArguments {
   @Option(help: "Only of this Org.") var org: String?
   @Option(help: "Only on this Host.") var host: String?
   @Option(help: "Only with this status: current, stale, unreachable, degraded or unknown.") var status: String?
-  @Option(name: .customLong("version"), help: "Only with this version of OpenClaw.") var openClaw: String?
+  @Option(name: .customLong("openclaw"), help: "Only with this version of OpenClaw.") var openClaw: String?
   @Option(help: "Only what is broken at this link of the chain, such as readyz.") var cause: String?
   @Option(name: .customLong("name"), help: "Only those whose name begins so.") var prefix: String?
   @Option(help: "How many at most; all unless said.") var limit: Int?

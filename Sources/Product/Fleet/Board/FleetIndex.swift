@@ -122,7 +122,7 @@ enum BoardRecords {
     ).map { row in
       (
         try row.text("instance"), try row.time("updated_at"),
-        try JSONValue(parsing: row.text("evidence")).decode(StatusEvidence.self)
+        try JSONValue.decode(StatusEvidence.self, from: row.text("evidence"))
       )
     }
   }
