@@ -65,11 +65,17 @@ public enum Probe: String, Sendable, CaseIterable {
     let timer = channel.channel.eventLoop.scheduleTask(in: Probe.deadline) { channel.channel.close(promise: nil) }
     defer { timer.cancel() }
     do {
-      let answer = try await channel.executeThenClose { inbound, outbound in
+      let answer: Answer? = try await channel.executeThenClose { inbound, outbound in
         let head = HTTPRequestHead(
           version: .http1_1, method: .GET, uri: rawValue, headers: ["Host": "127.0.0.1:18789", "Connection": "close"])
-        try await outbound.write(.head(head))
-        try await outbound.write(.end(nil))
+        do {
+          try await outbound.write(.head(head))
+          try await outbound.write(.end(nil))
+        } catch {
+          // A path that ended before the request was out says why in what it let be read.
+          if let answer = try await Probe.collect(inbound) { return answer }
+          throw error
+        }
         return try await Probe.collect(inbound)
       }
       if let answer { return answer }

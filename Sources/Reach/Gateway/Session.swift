@@ -76,9 +76,15 @@ public final class Session: Sendable {
     }
     defer { timer.cancel() }
     do {
-      let answer = try await stream.executeThenClose { inbound, outbound in
-        try await outbound.write(request)
+      let answer: ByteBuffer? = try await stream.executeThenClose { inbound, outbound in
         var messages = inbound.makeAsyncIterator()
+        do {
+          try await outbound.write(request)
+        } catch {
+          // A stream refused before the call was out says why in what it let be read.
+          if let answer = try await messages.next() { return answer }
+          throw error
+        }
         return try await messages.next()
       }
       guard let answer else { throw ChannelError.eof }
