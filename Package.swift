@@ -182,7 +182,7 @@ let roomTests: [Target] = [
     "ReachTests", "ReachTests",
     ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
-  tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Web", "Basics", "TestSupport", logging]),
+  tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",

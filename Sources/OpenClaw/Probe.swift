@@ -10,7 +10,7 @@ public enum Probe: String, Sendable, CaseIterable {
   case ready = "/readyz"
 
   static let bodyBytesMax = 64 * 1024
-  static let deadline = TimeAmount.seconds(5)
+  public static let deadline = Duration.seconds(5)
 
   /// What came back, as far as the verdict needs it.
   public struct Answer: Sendable, Equatable {
@@ -54,15 +54,17 @@ public enum Probe: String, Sendable, CaseIterable {
 
   /// Asks.
   ///
-  /// - Throws: `gatewayUnreachable` when no answer comes.
-  public func ask(through dialer: some ByteDialer) async throws -> Answer {
+  /// - Throws: `gatewayUnreachable` when no answer comes before the deadline.
+  public func ask(through dialer: some ByteDialer, deadline: Duration = deadline) async throws -> Answer {
     let channel = try await dialer.dial { channel in
       channel.eventLoop.makeCompletedFuture {
         try channel.pipeline.syncOperations.addHTTPClientHandlers()
         return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(wrappingChannelSynchronously: channel)
       }
     }
-    let timer = channel.channel.eventLoop.scheduleTask(in: Probe.deadline) { channel.channel.close(promise: nil) }
+    let timer = channel.channel.eventLoop.scheduleTask(in: .milliseconds(deadline.milliseconds)) {
+      channel.channel.close(promise: nil)
+    }
     defer { timer.cancel() }
     do {
       let answer: Answer? = try await channel.executeThenClose { inbound, outbound in

@@ -65,6 +65,8 @@ final class RecordingDelegate: GatewayDelegate {
   private let arrived: AsyncStream<Hello>.Continuation
   private let losses: AsyncStream<LossEvidence>
   private let lost: AsyncStream<LossEvidence>.Continuation
+  private let heartbeats: AsyncStream<Heartbeat>
+  private let beats: AsyncStream<Heartbeat>.Continuation
   private let used = NIOLockedValueBox<Set<String>>([])
 
   private let clock: WallClock
@@ -74,6 +76,7 @@ final class RecordingDelegate: GatewayDelegate {
     self.clock = clock
     (arrivals, arrived) = AsyncStream.makeStream()
     (losses, lost) = AsyncStream.makeStream()
+    (heartbeats, beats) = AsyncStream.makeStream()
   }
 
   func enrol(_ request: EnrolmentRequest) async throws -> EnrolmentGrant {
@@ -92,10 +95,15 @@ final class RecordingDelegate: GatewayDelegate {
     try authority.signHost(host, request: request, at: clock.now)
   }
   func connected(_ host: HostID, _ hello: Hello) async { arrived.yield(hello) }
+  func heard(_ heartbeat: Heartbeat, from host: HostID) { beats.yield(heartbeat) }
   func disconnected(_ host: HostID, _ seen: LossEvidence) async { lost.yield(seen) }
 
   func nextHello() async -> Hello? {
     for await hello in arrivals { return hello }
+    return nil
+  }
+  func nextHeartbeat() async -> Heartbeat? {
+    for await heartbeat in heartbeats { return heartbeat }
     return nil
   }
   func nextLoss() async -> LossClass? {
@@ -170,6 +178,9 @@ struct LinkTests {
     await #expect(throws: TargetRefused(.notFound)) {
       try await exchange(session, InstanceID.make(at: Timestamp(.now)), ByteBuffer(string: "x"))
     }
+
+    let told = await scene.delegate.nextHeartbeat()?.groups ?? []
+    #expect(told.map(\.instances) == [[instance]] && told.map(\.facts.phase) == [.running])
 
     connector.cancel()
     _ = await connector.result

@@ -97,7 +97,7 @@ public final class ControlPlane: Sendable {
     let authority = try await LinkAuthority.take(from: vault, at: clock.now)
     let gatekeeper = FleetGatekeeper(
       store: store, evidence: evidence, outbox: outbox, authority: authority, metrics: metrics, clock: clock,
-      logger: logger, changed: { changes.linkChanged($0) })
+      logger: logger, changed: { changes.linkChanged($0) }, told: { changes.told($0, by: $1) })
     // Before the first Host is back: what it tells then belongs to this.
     try await gatekeeper.recordCrash()
     gateway = try await AWGateway.listen(
@@ -110,11 +110,11 @@ public final class ControlPlane: Sendable {
       gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
       fingerprint: try authority.fingerprint)
     let steps = InstanceSteps(
-      store: store, vault: vault, gateway: gateway, evidence: evidence, outbox: outbox, clock: clock,
-      version: Release.version, model: settings.model, readyWithin: settings.readyWithin)
+      store: store, vault: vault, gateway: gateway, evidence: evidence, outbox: outbox, index: index,
+      clock: clock, version: Release.version, model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
-      policy: policy, conscience: conscience, index: index, metrics: metrics, logger: logger,
+      policy: policy, conscience: conscience, metrics: metrics, logger: logger,
       changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
     engine = WorkEngine(
@@ -124,7 +124,7 @@ public final class ControlPlane: Sendable {
     acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
     fleet = FleetService(
       acts: acts, store: store, vault: vault, outbox: outbox, gateway: gateway, engine: engine, model: settings.model,
-      changed: { changes.publish($0) })
+      changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, gateway: gateway, policy: policy, conscience: conscience, index: index, clock: clock)
     linkWatch = LinkWatch(store: store, outbox: outbox, clock: clock, logger: logger)
@@ -199,13 +199,20 @@ private final class Changes: Sendable {
 
   func linkChanged(_ host: HostID) {
     publish(.hosts)
-    guard let watch = watch.value else { return }
-    Task { await watch.nudge(host: host) }
+    watch.value?.linkChanged(host)
+  }
+
+  func told(_ heartbeat: Heartbeat, by host: HostID) { watch.value?.heard(heartbeat, from: host) }
+
+  /// Somebody changed what is there or what it is meant to be.
+  func acted(_ change: FleetChange) {
+    publish(change)
+    if case .instances(let id) = change { watch.value?.changed(id) }
   }
 
   func operationChanged(_ operation: WorkOperation) {
     guard let instance = InstanceID(operation.subject) else { return }
     publish(.instances(instance))
-    if operation.isFinished { watch.value?.nudge(instance) }
+    watch.value?.changed(instance, andCheck: operation.isFinished)
   }
 }

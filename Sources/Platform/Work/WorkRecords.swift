@@ -63,6 +63,12 @@ public enum WorkRecords {
     ).isEmpty
   }
 
+  /// Every subject of an operation that is not finished.
+  public static func busySubjects(in tx: Transaction) throws -> Set<String> {
+    let rows = try tx.run("SELECT DISTINCT subject FROM operation WHERE state IN ('running', 'undoing')")
+    return Set(try rows.map { try $0.text("subject") })
+  }
+
   /// What is said to whoever asks for something of a busy subject.
   public static var busy: AWError {
     AWError(

@@ -11,96 +11,119 @@ extension EvidenceKind {
   public static let instanceStatusChanged = EvidenceKind("instance.status-changed")
 }
 
-/// Takes a walk along the chain into the stored evidence, and records what follows from it: one transaction.
+/// Takes checks into the evidence, and records what follows from them.
 ///
-/// A walk with a model turn is an entry of the evidence log, and so is each change of the derived status. Light walks
-/// are not: their newest results are kept beside the Instance.
+/// The newest evidence lives in `FleetIndex`. What only confirms what was known stays there and is written later, many
+/// Instances in one transaction. A change of status is written at once with its entry and its event, in one
+/// transaction, and is taken for recorded only when that has committed: when it cannot be written, the next check
+/// finds the change again. A check with a model turn is an entry of the evidence log, and so is each change.
 struct ChainRecorder: Sendable {
   let store: Store
   let evidence: EvidenceLog
   let outbox: EventOutbox
   let clock: WallClock
   var policy = StatusPolicy()
-  /// Told of what was recorded after the commit, so that the board need not read it.
-  var index: FleetIndex?
-  /// Told after the commit, with the Instance.
+  let index: FleetIndex
+  /// Told of every Instance whose evidence says something else than before.
   var changed: @Sendable (InstanceID) -> Void = { _ in }
 
   static let actor = "system/watchdog"
+  /// Changes of one transaction.
+  static let batchMax = 500
+
+  struct Finding: Sendable {
+    let id: InstanceID
+    /// What AW was asked to make of it, as the finder knew.
+    let asked: Instance.State
+    let report: ChainReport
+  }
 
   /// - Returns: the evidence as it is now.
   @discardableResult
-  func record(
-    _ report: ChainReport, of id: InstanceID, doubt: SelfDoubt? = nil
-  ) async throws -> StatusEvidence {
+  func record(_ report: ChainReport, of instance: Instance, doubt: SelfDoubt? = nil) async throws -> StatusEvidence {
+    try await index.load([instance.id], from: store)
+    try await record([Finding(id: instance.id, asked: instance.state, report: report)], doubt: doubt)
+    return index.evidence(of: instance.id) ?? StatusEvidence()
+  }
+
+  /// Takes in what was found of Instances that the index has loaded.
+  ///
+  /// - Throws: when a change could not be recorded. The evidence itself is kept in memory all the same.
+  func record(_ findings: [Finding], doubt: SelfDoubt?) async throws {
     let now = clock.now
-    return try await store.write { tx in
-      var known = try FleetRecords.evidence(of: id, in: tx)
-      // Removed meanwhile: there is nothing to record it with.
-      guard let instance = try FleetRecords.instance(id, in: tx) else { return known }
-      known.take(report)
-      if report.result(.turn) != nil { try append(.instanceChecked, try summary(report), instance, at: now, in: tx) }
-      let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now, doubt: doubt)
-      if doubt == nil { try announce(reading, &known, instance, at: now, in: tx) }
-      try FleetRecords.save(known, of: id, at: now, in: tx)
-      tx.afterCommit { [known, index] in
-        index?.note(known, of: id, at: now)
-        changed(id)
+    var news: [Finding] = []
+    for finding in findings {
+      let outcome = index.change(finding.id) { evidence -> (isNew: Bool, isNews: Bool) in
+        let isNew = evidence.take(finding.report)
+        if finding.report.result(.turn) != nil { return (true, true) }
+        guard doubt == nil else { return (isNew, false) }
+        var looked = evidence
+        let reading = StatusReading.of(looked, asked: finding.asked, policy: policy, now: now)
+        guard looked.look(reading, at: now).isEmpty else { return (true, true) }
+        evidence = looked
+        return (isNew, false)
       }
-      return known
+      if outcome.isNews { news.append(finding) }
+      if outcome.isNew { changed(finding.id) }
+    }
+    for start in stride(from: 0, to: news.count, by: Self.batchMax) {
+      try await write(Array(news[start..<min(start + Self.batchMax, news.count)]), doubt: doubt, at: now)
+    }
+  }
+
+  private func write(_ findings: [Finding], doubt: SelfDoubt?, at now: Timestamp) async throws {
+    try await store.write { tx in
+      for finding in findings {
+        // Removed meanwhile: there is nothing to record it with.
+        guard let instance = try FleetRecords.instance(finding.id, in: tx), var known = index.evidence(of: finding.id)
+        else { continue }
+        if finding.report.result(.turn) != nil {
+          try append(.instanceChecked, try summary(finding.report), instance, at: now, in: tx)
+        }
+        if doubt == nil {
+          let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now)
+          try tell(known.look(reading, at: now), known, instance, at: now, in: tx)
+        }
+        try FleetRecords.save(known, of: finding.id, at: now, in: tx)
+        tx.afterCommit { [known, index] in
+          index.stored(known, of: finding.id, at: now)
+          changed(finding.id)
+        }
+      }
     }
   }
 
   /// Records a change of status once; one that goes back and forth is recorded as that, once.
-  ///
-  /// Not called while the watch doubts itself: then no single Instance's change is news.
-  private func announce(
-    _ reading: StatusReading, _ known: inout StatusEvidence, _ instance: Instance, at now: Timestamp, in tx: Transaction
+  private func tell(
+    _ news: StatusNews, _ known: StatusEvidence, _ instance: Instance, at now: Timestamp, in tx: Transaction
   ) throws {
-    // An Instance of which nothing was recorded yet is one that AW does not know.
-    let before = known.announced?.status ?? .unknown
-    var flapping = known.flapping ?? Flapping()
-    let news = flapping.look(changed: before != reading.status, at: now)
-    try tell(reading, &known, news, isFlapping: flapping.isFlapping, instance, at: now, in: tx)
-    switch news {
+    let reading = news.reading
+    switch news.change {
     case .none: break
     case .change:
       let change: JSONValue = [
-        "from": .string(before.rawValue), "to": .string(reading.status.rawValue), "reason": .string(reading.reason),
-        "link": reading.link.map { .string($0.rawValue) } ?? .null,
+        "from": .string(news.from.rawValue), "to": .string(reading.status.rawValue),
+        "reason": .string(reading.reason), "link": reading.link.map { .string($0.rawValue) } ?? .null,
       ]
       try append(.instanceStatusChanged, change, instance, at: now, in: tx)
     case .began:
       let data: JSONValue = [
-        "changes": .integer(Int64(flapping.changes.count)), "to": .string(reading.status.rawValue),
+        "changes": .integer(Int64(known.flapping?.changes.count ?? 0)), "to": .string(reading.status.rawValue),
         "reason": .string(reading.reason),
       ]
       try append(.instanceFlappingBegan, data, instance, at: now, in: tx)
     case .ended:
       try append(.instanceFlappingEnded, ["to": .string(reading.status.rawValue)], instance, at: now, in: tx)
     }
-    known.flapping = flapping
-    if before != reading.status { known.announced = .init(status: reading.status, at: now) }
-  }
-
-  /// Queues what people are told. While a status goes back and forth they are told that, and nothing else.
-  private func tell(
-    _ reading: StatusReading, _ known: inout StatusEvidence, _ news: Flapping.News, isFlapping: Bool,
-    _ instance: Instance, at now: Timestamp, in tx: Transaction
-  ) throws {
-    if news == .began || news == .ended {
+    if news.change == .began || news.change == .ended {
       let names = try FleetEvents.Names(of: instance, in: tx)
-      try outbox.append(FleetEvents.flapping(instance, names, began: news == .began, at: now), in: tx)
+      try outbox.append(FleetEvents.flapping(instance, names, began: news.change == .began, at: now), in: tx)
     }
-    guard !isFlapping else { return }
-    var hard = known.hard ?? HardStatus()
-    if let status = hard.look(reading.status, at: now) {
+    if let hard = news.hard {
       let code = reading.link.flatMap { known.newest[$0]?.outcome.failure?.code }
       let names = try FleetEvents.Names(of: instance, in: tx)
-      try outbox.append(
-        FleetEvents.statusChanged(instance, names, to: status, reading, code: code, at: now), in: tx)
+      try outbox.append(FleetEvents.statusChanged(instance, names, to: hard, reading, code: code, at: now), in: tx)
     }
-    known.hard = hard
   }
 
   private func summary(_ report: ChainReport) throws -> JSONValue {
@@ -114,5 +137,23 @@ struct ChainRecorder: Sendable {
       EvidenceEntry(
         kind: kind, at: now, actor: Self.actor, subject: instance.subject, org: instance.org.text, data: data),
       in: tx)
+  }
+
+  /// Writes what was only confirmed: each Instance at most once in an interval.
+  ///
+  /// - Parameter all: also what was written a moment ago, for a shutdown.
+  func flush(all: Bool = false) async throws {
+    let now = clock.now
+    while case let pending = index.pending(now: now, apart: all ? .zero : policy.interval), !pending.isEmpty {
+      try await store.write { tx in
+        // What was removed meanwhile must not come back.
+        let present = try FleetRecords.present(pending.whole.map(\.id), in: tx)
+        for (id, evidence) in pending.whole where present.contains(id) {
+          try FleetRecords.save(evidence, of: id, at: now, in: tx)
+        }
+        for (goodAt, ids) in pending.good { try FleetRecords.save(goodAt: goodAt, of: ids, in: tx) }
+        tx.afterCommit { index.stored(pending, at: now) }
+      }
+    }
   }
 }

@@ -20,6 +20,8 @@ public struct ChainWalk: Sendable {
   }
 
   static let runtimeDeadline = Duration.seconds(10)
+  /// For one probe, and for a Gateway's greeting, when a healthy one takes milliseconds.
+  static let answerDeadline = Duration.seconds(5)
 
   /// What a link showed: evidence, and what is not right with it, if anything.
   private struct Seen {
@@ -28,14 +30,17 @@ public struct ChainWalk: Sendable {
   }
 
   /// - Parameters:
-  ///   - turn: whether to end with a model turn, which costs tokens.
+  ///   - links: what to look at, in the order of the chain.
   ///   - acceptsVersion: AW asked for a start, so whatever release runs now is the one to run.
-  public func walk(_ instance: Instance, turn: Bool, acceptsVersion: Bool = false) async -> ChainReport {
+  ///   - patience: by how much the deadlines are longer than they are, when this control plane itself is slow.
+  public func walk(
+    _ instance: Instance, _ links: [ChainLink], acceptsVersion: Bool = false, patience: Double = 1
+  ) async -> ChainReport {
     var results: [CheckResult] = []
     var client: GatewayClient?
     defer { client?.close() }
     let dialer = TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id)
-    for link in ChainLink.allCases where link != .turn || turn {
+    for link in links {
       let broken = results.contains { if case .failed = $0.outcome { true } else { $0.outcome == .skipped } }
       guard !broken else {
         results.append(.init(link: link, outcome: .skipped, at: clock.now, durationMilliseconds: 0, evidence: .null))
@@ -49,10 +54,10 @@ public struct ChainWalk: Sendable {
         switch link {
         case .host: seen = Seen(evidence: ["connection": .string(try gateway.session(of: instance.host).connection)])
         case .runtime: seen = try await runtime(instance)
-        case .live: seen = try await probe(.live, dialer)
-        case .ready: seen = try await probe(.ready, dialer)
+        case .live: seen = try await probe(.live, dialer, patience)
+        case .ready: seen = try await probe(.ready, dialer, patience)
         case .hello:
-          let opened = try await hello(instance, dialer)
+          let opened = try await hello(instance, dialer, patience)
           client = opened
           seen = try await greeting(opened, instance, acceptsVersion: acceptsVersion)
         case .health: seen = try await health(client)
@@ -103,8 +108,8 @@ public struct ChainWalk: Sendable {
     (code.map { " with code \($0)" } ?? "") + (state.outOfMemory ? ", out of memory" : "")
   }
 
-  private func probe(_ probe: Probe, _ dialer: TunnelDialer) async throws -> Seen {
-    let answer = try await probe.ask(through: dialer)
+  private func probe(_ probe: Probe, _ dialer: TunnelDialer, _ patience: Double) async throws -> Seen {
+    let answer = try await probe.ask(through: dialer, deadline: Self.answerDeadline * patience)
     let evidence: JSONValue = ["status": .integer(Int64(answer.status)), "path": .string(probe.rawValue)]
     switch probe.verdict(on: answer) {
     case .passed: return Seen(evidence: evidence)
@@ -122,12 +127,13 @@ public struct ChainWalk: Sendable {
     }
   }
 
-  private func hello(_ instance: Instance, _ dialer: TunnelDialer) async throws -> GatewayClient {
+  private func hello(_ instance: Instance, _ dialer: TunnelDialer, _ patience: Double) async throws -> GatewayClient {
     let secrets = InstanceSecrets(instance.id)
     let device = try DeviceIdentity(seed: try await vault.get(SecretReference(secrets.deviceSeed)))
     let token = try await vault.get(SecretReference(secrets.deviceToken))
     return try await GatewayClient.connect(
-      through: dialer, credentials: .init(token: token, device: device), options: .control(version: version))
+      through: dialer, credentials: .init(token: token, device: device), options: .control(version: version),
+      deadline: Self.answerDeadline * patience)
   }
 
   /// Whether it is the same Gateway as at pairing, with the same release and the same scopes.

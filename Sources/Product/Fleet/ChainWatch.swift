@@ -10,68 +10,86 @@ import Store
 import Synchronization
 import Work
 
-/// Walks along the chain of every Instance again and again, and records what it finds.
+/// Checks every Instance again and again, and records what it finds.
+///
+/// Light checks are what the Connectors tell of themselves; where one tells nothing, it is asked. Deep ones go through
+/// the Gateway WebSocket. What is to be checked when is `WatchSchedule`'s decision; a Host without a link is looked at
+/// once for all its Instances.
 public final class ChainWatch: Service {
-  /// How often it looks for Instances that are due.
-  static let tick = Duration.seconds(1)
-  /// Walks under way at once.
-  static let walksMax = 16
-
+  /// How often it looks for what is due.
+  static let tick = Duration.milliseconds(250)
+  /// How often it looks at itself, and writes what was only confirmed.
+  static let lookEvery = Duration.seconds(1)
+  /// How often it reads all Instances anew: what this control plane changes it is told, what another changed is seen
+  /// here.
+  static let rereadEvery = Duration.seconds(30)
   /// After a start Hosts need some time to dial again: until then a missing link says nothing about an Instance.
   static let grace = Duration.seconds(15)
+  /// A check that takes longer than this, its model turn apart, has its next one in the slow lane.
+  static let slowAfter = Duration.seconds(2)
+  /// Words of Connectors that wait to be taken in. Those that are lost come again with the next heartbeat.
+  static let wordsMax = 4_096
 
   private let walk: ChainWalk
   private let recorder: ChainRecorder
+  private let index: FleetIndex
   private let store: Store
   private let clock: WallClock
   private let policy: StatusPolicy
   private let logger: Logger
   private let timer: any Clock<Duration>
-  private let schedule: Mutex<WatchSchedule>
+  private let state: Mutex<WatchState>
   private let startedAt: Timestamp
   private let conscience: Conscience
   private let counters: FleetCounters
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
+  private let words: AsyncStream<Word>
+  private let speaker: AsyncStream<Word>.Continuation
 
-  /// - Parameter changed: told after every walk that was recorded, for live pages.
+  private enum Word: Sendable {
+    case heartbeat(Heartbeat, HostID)
+    case link(HostID)
+    /// Nil when any may have changed.
+    case changed(InstanceID?, check: Bool)
+  }
+
+  /// - Parameter changed: told of every Instance whose evidence changed, for live pages.
   public init(
-    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, index: FleetIndex,
-    metrics: any MetricsFactory, logger: Logger, timer: any Clock<Duration> = ContinuousClock(),
-    changed: @escaping @Sendable (InstanceID) -> Void
+    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, metrics: any MetricsFactory,
+    logger: Logger, timer: any Clock<Duration> = ContinuousClock(),
+    seed: UInt64 = .random(in: .min ... .max), changed: @escaping @Sendable (InstanceID) -> Void
   ) {
     self.walk = walk
     store = steps.store
     clock = steps.clock
+    index = steps.index
     startedAt = clock.now
     recorder = ChainRecorder(
       store: steps.store, evidence: steps.evidence, outbox: steps.outbox, clock: steps.clock, policy: policy,
-      index: index, changed: changed)
+      index: steps.index, changed: changed)
     self.policy = policy
     self.conscience = conscience
     counters = FleetCounters(factory: metrics)
     self.logger = logger
     self.timer = timer
-    schedule = Mutex(WatchSchedule(interval: policy.interval))
+    state = Mutex(WatchState(policy: policy, seed: seed))
     (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    (words, speaker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.wordsMax))
   }
 
-  /// Walks along this Instance's chain soon, whatever the schedule says.
-  public func nudge(_ id: InstanceID) {
-    schedule.withLock { $0.nudge(id, now: clock.now) }
-    waker.yield()
-  }
+  // MARK: - What it is told
 
-  /// Walks along the chains of a Host's Instances soon: its link came or went.
-  public func nudge(host: HostID) async {
-    do {
-      let ids = try await store.read { try FleetRecords.instances(on: host, in: $0).map(\.id) }
-      ids.forEach(nudge)
-    } catch {
-      // Their turn comes by the schedule.
-      logger.warning("a Host's Instances could not be nudged", metadata: ["host": "\(host)", "error": "\(error)"])
-    }
-  }
+  /// A Connector tells how its Instances are.
+  public func heard(_ heartbeat: Heartbeat, from host: HostID) { speaker.yield(.heartbeat(heartbeat, host)) }
+
+  /// A Host's link came or went.
+  public func linkChanged(_ host: HostID) { speaker.yield(.link(host)) }
+
+  /// An Instance is there, is gone, or is meant to be something else; nil when any of them may be.
+  ///
+  /// - Parameter andCheck: it is also to be checked soon, whatever the schedule says.
+  public func changed(_ id: InstanceID?, andCheck: Bool = false) { speaker.yield(.changed(id, check: andCheck)) }
 
   public func run() async throws {
     await cancelWhenGracefulShutdown {
@@ -80,40 +98,149 @@ public final class ChainWatch: Service {
           while (try? await self.timer.sleep(for: Self.tick)) != nil { self.waker.yield() }
           self.waker.finish()
         }
-        await self.walkWhatIsDue()
+        group.addTask { await self.again(every: Self.rereadEvery) { await self.reread() } }
+        group.addTask { await self.again(every: Self.lookEvery) { await self.look() } }
+        group.addTask { await self.again(every: Self.lookEvery) { await self.flush() } }
+        group.addTask { for await word in self.words { await self.take(word) } }
+        await self.checkWhatIsDue()
         group.cancelAll()
       }
     }
+    // A shutdown cancels what runs in its task; what is left to write is not to be lost for that.
+    await Task { await self.flush(all: true) }.value
   }
 
-  /// Bounded: a full house of slow walks delays the others, it does not pile up.
-  private func walkWhatIsDue() async {
-    await withTaskGroup(of: Void.self) { group in
-      var underWay = 0
-      for await _ in wake {
-        for instance in await due() {
-          if underWay >= Self.walksMax {
-            await group.next()
-            underWay -= 1
-          }
-          underWay += 1
-          group.addTask { await self.check(instance) }
-        }
+  private func again(every: Duration, _ body: () async -> Void) async {
+    repeat { await body() } while (try? await timer.sleep(for: every)) != nil
+  }
+
+  private func take(_ word: Word) async {
+    do {
+      switch word {
+      case .heartbeat(let heartbeat, let host): try await take(heartbeat, from: host)
+      case .link(let host):
+        note(host, linked: walk.gateway.isConnected(host))
+        try await lookAtOutages()
+      case .changed(nil, _): await reread()
+      case .changed(let id?, let check): try await reread(id, check: check)
       }
-      group.cancelAll()
+    } catch {
+      logger.error("what the Watchdog was told could not be taken in", metadata: metadata(error))
     }
   }
 
-  private func due() async -> [Instance] {
+  // MARK: - The roster
+
+  private func reread() async {
     do {
-      let all = try await store.read { tx in try FleetRecords.watched(in: tx) }
-      let active = all.filter { $0.state == .active }
-      if let change = conscience.look(at: active, now: clock.now) { try await record(change) }
-      let ready = Set(schedule.withLock { $0.due(among: all.map(\.id), now: clock.now) })
-      return all.filter { ready.contains($0.id) }
+      let (all, busy) = try await store.read { tx in
+        (try FleetRecords.watched(in: tx), try WorkRecords.busySubjects(in: tx))
+      }
+      try await index.load(all.map(\.id), from: store)
+      let present = Set(all.map(\.id))
+      for id in state.withLock({ Array($0.watched.keys) }) where !present.contains(id) { forget(id) }
+      for instance in all { watch(instance, isBusy: busy.contains(instance.id.text)) }
     } catch {
-      logger.error("the Instances to check could not be read", metadata: ["error": "\(error)"])
-      return []
+      logger.error("the Instances to check could not be read", metadata: metadata(error))
+    }
+  }
+
+  private func reread(_ id: InstanceID, check: Bool) async throws {
+    let (instance, isBusy) = try await store.read { tx in
+      (try FleetRecords.instance(id, in: tx), try WorkRecords.isBusy(id.text, in: tx))
+    }
+    guard let instance, instance.isWatched else { return forget(id) }
+    try await index.load([id], from: store)
+    watch(instance, isBusy: isBusy)
+    if check {
+      state.withLock { $0.schedule.nudge(id, now: clock.now) }
+      waker.yield()
+    }
+  }
+
+  private func watch(_ instance: Instance, isBusy: Bool) {
+    let evidence = index.evidence(of: instance.id) ?? StatusEvidence()
+    state.withLock {
+      $0.watch(instance, isBusy: isBusy, turn: TurnDecision.due(evidence, policy: policy), now: clock.now)
+    }
+  }
+
+  private func forget(_ id: InstanceID) {
+    state.withLock { $0.forget(id) }
+    index.forget(id)
+  }
+
+  // MARK: - Hosts
+
+  private func note(_ host: HostID, linked: Bool) {
+    guard linked || clock.now.since(startedAt) >= Self.grace else { return }
+    state.withLock { $0.note(host, linked: linked, now: clock.now) }
+    waker.yield()
+  }
+
+  /// One look at each Host without a link tells of all its Instances.
+  private func lookAtOutages() async throws {
+    let now = clock.now
+    let instances = state.withLock { state in
+      state.outages.due(now: now).flatMap { state.instances(on: $0) }
+    }
+    guard !instances.isEmpty else { return }
+    let failure = CheckFailure(AWGateway.offline)
+    let report = ChainReport(results: [
+      CheckResult(link: .host, outcome: .failed(failure), at: now, durationMilliseconds: 0, evidence: .null)
+    ])
+    try await record(instances.map { .init(id: $0.id, asked: $0.state, report: report) })
+  }
+
+  private func take(_ heartbeat: Heartbeat, from host: HostID) async throws {
+    let now = clock.now
+    var findings: [ChainRecorder.Finding] = []
+    for group in heartbeat.groups {
+      guard let report = ToldChain.report(group.facts, at: now) else { continue }
+      let instances = state.withLock { $0.told(group.instances, by: host, isWell: group.facts.isWell, now: now) }
+      findings += instances.map { .init(id: $0.id, asked: $0.state, report: report) }
+    }
+    let before = Dictionary(findings.map { ($0.id, index.evidence(of: $0.id)?.misses ?? 0) }) { first, _ in first }
+    try await record(findings)
+    // What is newly missed is confirmed, and what is back is let in again.
+    let odd = findings.filter { finding in
+      guard finding.asked == .active, let evidence = index.evidence(of: finding.id) else { return false }
+      let isOld = finding.report.broken != nil && before[finding.id, default: 0] > 0
+      return evidence.misses > 0 && !isOld
+    }
+    guard !odd.isEmpty else { return }
+    state.withLock { state in for finding in odd { state.schedule.nudge(finding.id, now: now) } }
+    waker.yield()
+  }
+
+  private func record(_ findings: [ChainRecorder.Finding]) async throws {
+    try await recorder.record(findings, doubt: conscience.doubt)
+    for finding in findings {
+      conscience.note(finding.id, missingSince: index.evidence(of: finding.id)?.missingSince)
+    }
+  }
+
+  // MARK: - Itself
+
+  private func look() async {
+    do {
+      let now = clock.now
+      let linked = walk.gateway.connectedHosts
+      for host in state.withLock({ $0.hosts }) { note(host, linked: linked.contains(host)) }
+      try await lookAtOutages()
+      let active = state.withLock { $0.watched.values.filter { $0.state == .active } }
+      if let change = conscience.look(at: active, now: now) { try await record(change) }
+    } catch {
+      logger.error("the Watchdog could not look at itself", metadata: metadata(error))
+    }
+  }
+
+  private func flush(all: Bool = false) async {
+    do {
+      try await recorder.flush(all: all)
+    } catch {
+      // It stays in memory and is tried again.
+      logger.error("what was checked could not be written yet", metadata: metadata(error))
     }
   }
 
@@ -129,38 +256,121 @@ public final class ChainWatch: Service {
     }
   }
 
-  private func isTooEarly(for instance: Instance) -> Bool {
-    !walk.gateway.isConnected(instance.host) && clock.now.since(startedAt) < Self.grace
-  }
+  // MARK: - Checks
 
-  private func check(_ instance: Instance) async {
-    let again = await walkOnce(instance)
-    schedule.withLock { $0.ended(instance.id, again: again, now: clock.now) }
-  }
-
-  /// - Returns: how long until the next walk; nil leaves it to the interval.
-  private func walkOnce(_ instance: Instance) async -> Duration? {
-    do {
-      let known = try await store.read { tx in
-        // An operation on the Instance moves what a walk would look at; it ends with a walk of its own.
-        try WorkRecords.isBusy(instance.id.text, in: tx) ? nil : try FleetRecords.evidence(of: instance.id, in: tx)
+  private func checkWhatIsDue() async {
+    await withDiscardingTaskGroup { group in
+      for await _ in wake {
+        // The schedule bounds how many are under way.
+        for check in state.withLock({ $0.schedule.take(now: clock.now) }) {
+          group.addTask { await self.run(check) }
+        }
       }
-      guard let known, !isTooEarly(for: instance) else { return Self.tick }
-      let turn = instance.state == .active && TurnDecision.isDue(known, policy: policy, now: clock.now)
-      let report = await walk.walk(instance, turn: turn)
-      // What a shutdown cut off says nothing about the Instance.
-      guard !Task.isCancelled else { return nil }
-      counters.walked(report)
-      let now = try await recorder.record(report, of: instance.id, doubt: conscience.doubt)
-      conscience.note(instance, missingSince: now.missingSince)
-      return ConfirmDecision.again(now, now: clock.now)
-    } catch {
-      logger.error(
-        "a check could not be recorded",
-        metadata: [
-          "instance": "\(instance.slug)", "error": "\(AWError.wrapping(error, doing: "Recording a check").chain)",
-        ])
-      return nil
+      group.cancelAll()
+    }
+  }
+
+  private func run(_ check: WatchSchedule.Check) async {
+    let began = ContinuousClock.now
+    var (turn, again): (Timestamp?, Duration?) = (nil, nil)
+    var patience = Duration.zero
+    // An operation on the Instance moves what a check would look at; it ends with a check of its own.
+    if let instance = state.withLock({ $0.free(check.id) }) {
+      do {
+        let report = await look(at: instance, check.depth)
+        patience = .milliseconds(report.result(.turn)?.durationMilliseconds ?? 0)
+        // What a shutdown cut off, or an operation that began meanwhile, says nothing about the Instance.
+        if !Task.isCancelled, state.withLock({ $0.free(check.id) }) != nil {
+          counters.walked(report)
+          try await record([.init(id: check.id, asked: instance.state, report: report)])
+        }
+        let evidence = index.evidence(of: check.id) ?? StatusEvidence()
+        again = instance.state == .active ? ConfirmDecision.again(evidence, policy: policy, now: clock.now) : nil
+        if evidence.misses == 0 { turn = TurnDecision.due(evidence, policy: policy) ?? clock.now }
+      } catch {
+        logger.error("a check could not be recorded", metadata: metadata(error))
+        again = ConfirmDecision.retry
+      }
+    }
+    let slow = ContinuousClock.now - began - patience >= Self.slowAfter
+    state.withLock { $0.schedule.ended(check.id, slow: slow, again: again, turn: turn, now: clock.now) }
+  }
+
+  private func look(at instance: Instance, _ depth: WatchSchedule.Depth) async -> ChainReport {
+    let links = CheckPlan.links(depth, index.evidence(of: instance.id) ?? StatusEvidence(), now: clock.now)
+    let report = await walk.walk(instance, links)
+    // What the Host told a moment ago may no longer be so: the whole chain tells which link it is.
+    guard !links.contains(.live), !report.isReached else { return report }
+    return await walk.walk(instance, ChainLink.deep)
+  }
+
+  private func metadata(_ error: any Error) -> Logger.Metadata {
+    ["error": "\(AWError.wrapping(error, doing: "The Watchdog").chain)"]
+  }
+}
+
+/// Who is watched and when: the Watchdog's memory beside the evidence, as a value.
+struct WatchState: Sendable {
+  private(set) var watched: [InstanceID: Instance] = [:]
+  private var busy: Set<InstanceID> = []
+  private var byHost: [HostID: Set<InstanceID>] = [:]
+  var schedule: WatchSchedule
+  var outages: HostOutages
+
+  init(policy: StatusPolicy, seed: UInt64) {
+    var limits = WatchSchedule.Limits()
+    (limits.light, limits.deep) = (policy.interval, policy.deepInterval)
+    schedule = WatchSchedule(limits: limits, seed: seed)
+    outages = HostOutages(policy: policy)
+  }
+
+  var hosts: [HostID] { Array(byHost.keys) }
+
+  func instances(on host: HostID) -> [Instance] {
+    (byHost[host] ?? []).compactMap { busy.contains($0) ? nil : watched[$0] }
+  }
+
+  /// The Instance, unless an operation is at work on it or its Host's outage tells of it.
+  func free(_ id: InstanceID) -> Instance? {
+    guard let instance = watched[id], !busy.contains(id), !outages.contains(instance.host) else { return nil }
+    return instance
+  }
+
+  mutating func watch(_ instance: Instance, isBusy: Bool, turn: Timestamp?, now: Timestamp) {
+    let id = instance.id
+    watched[id] = instance
+    byHost[instance.host, default: []].insert(id)
+    if isBusy { busy.insert(id) } else { busy.remove(id) }
+    guard !outages.contains(instance.host) else { return }
+    schedule.enter(id, runs: instance.state == .active, turn: turn ?? now, now: now)
+  }
+
+  mutating func forget(_ id: InstanceID) {
+    schedule.leave(id)
+    busy.remove(id)
+    guard let host = watched.removeValue(forKey: id)?.host else { return }
+    byHost[host]?.remove(id)
+    if byHost[host]?.isEmpty == true { byHost[host] = nil }
+  }
+
+  mutating func note(_ host: HostID, linked: Bool, now: Timestamp) {
+    guard outages.note(host, linked: linked, now: now) else { return }
+    for id in byHost[host] ?? [] {
+      guard linked, let instance = watched[id] else {
+        schedule.leave(id)
+        continue
+      }
+      schedule.enter(id, runs: instance.state == .active, turn: nil, now: now)
+      schedule.nudge(id, now: now)
+    }
+  }
+
+  /// - Returns: those of them that are on that Host and may be judged: a Host has no say over another's.
+  mutating func told(_ ids: [InstanceID], by host: HostID, isWell: Bool, now: Timestamp) -> [Instance] {
+    ids.compactMap { id in
+      guard let instance = watched[id], instance.host == host, !busy.contains(id) else { return nil }
+      if isWell || instance.state != .active { schedule.heard(id, now: now) }
+      return instance
     }
   }
 }

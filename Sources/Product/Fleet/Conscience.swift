@@ -12,7 +12,7 @@ extension EvidenceKind {
 /// seen nothing yet.
 public final class Conscience: Sendable {
   /// The time between two looks of the watch; one that comes much later tells that the watch stood still.
-  static let lookEvery = ChainWatch.tick
+  static let lookEvery = ChainWatch.lookEvery
 
   private struct State {
     var missing: [InstanceID: Timestamp] = [:]
@@ -29,8 +29,8 @@ public final class Conscience: Sendable {
   /// The doubt in force; nil when the watch believes what it sees.
   public var doubt: SelfDoubt? { state.withLock { $0.doubt } }
 
-  func note(_ instance: Instance, missingSince: Timestamp?) {
-    state.withLock { $0.missing[instance.id] = missingSince }
+  func note(_ instance: InstanceID, missingSince: Timestamp?) {
+    state.withLock { $0.missing[instance] = missingSince }
   }
 
   enum Change: Sendable, Equatable {

@@ -19,11 +19,15 @@ public struct FleetGatekeeper: GatewayDelegate {
   let logger: Logger
   let counters: FleetCounters
   let changed: @Sendable (HostID) -> Void
+  private let told: @Sendable (Heartbeat, HostID) -> Void
 
-  /// - Parameter changed: told after every commit, for live pages.
+  /// - Parameters:
+  ///   - changed: told after every commit, for live pages.
+  ///   - told: given what a Connector tells of its Instances.
   public init(
     store: Store, evidence: EvidenceLog, outbox: EventOutbox, authority: Authority, metrics: any MetricsFactory,
-    clock: WallClock, logger: Logger, changed: @escaping @Sendable (HostID) -> Void
+    clock: WallClock, logger: Logger, changed: @escaping @Sendable (HostID) -> Void,
+    told: @escaping @Sendable (Heartbeat, HostID) -> Void
   ) {
     self.store = store
     self.evidence = evidence
@@ -33,6 +37,7 @@ public struct FleetGatekeeper: GatewayDelegate {
     self.logger = logger
     counters = FleetCounters(factory: metrics)
     self.changed = changed
+    self.told = told
   }
 
   static let actor = "system/aw-gateway"
@@ -134,6 +139,8 @@ public struct FleetGatekeeper: GatewayDelegate {
     try record(.lossReclassified, host, data, at: now, in: tx)
     try outbox.append(FleetEvents.reclassified(loss, from: first, host: host, at: now), in: tx)
   }
+
+  public func heard(_ heartbeat: Heartbeat, from host: HostID) { told(heartbeat, host) }
 
   public func disconnected(_ host: HostID, _ seen: LossEvidence) async {
     await lost(host, seen)

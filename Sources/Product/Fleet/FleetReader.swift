@@ -113,7 +113,7 @@ public struct FleetReader: Sendable {
   private func reading(
     _ instance: Instance, now: Timestamp, in tx: Transaction
   ) throws -> (reading: StatusReading, evidence: StatusEvidence) {
-    let evidence = try FleetRecords.evidence(of: instance.id, in: tx)
+    let evidence = try index.evidence(of: instance.id, in: tx)
     let reading = StatusReading.of(evidence, asked: instance.state, policy: policy, now: now, doubt: conscience.doubt)
     return (reading, evidence)
   }

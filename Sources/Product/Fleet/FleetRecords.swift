@@ -35,7 +35,7 @@ public enum FleetRecords {
         CREATE TABLE instance_evidence (
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
-      ]), LossRecords.migration, BoardRecords.migration,
+      ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration,
   ]
 }
 
@@ -248,17 +248,46 @@ extension FleetRecords {
   }
 
   static func evidence(of instance: InstanceID, in tx: Transaction) throws -> StatusEvidence {
-    let row = try tx.run("SELECT evidence FROM instance_evidence WHERE instance = ?", [.id(instance)]).first
-    guard let row else { return StatusEvidence() }
-    return try JSONValue.decode(StatusEvidence.self, from: row.text("evidence"))
+    try tx.run("SELECT evidence, good_at FROM instance_evidence WHERE instance = ?", [.id(instance)]).first
+      .map(evidence) ?? StatusEvidence()
+  }
+
+  static func evidence(_ row: SQLRow) throws -> StatusEvidence {
+    var evidence = try JSONValue.decode(StatusEvidence.self, from: row.text("evidence"))
+    guard let goodAt = try row.optionalTime("good_at"), evidence.misses == 0, let known = evidence.lastGoodAt else {
+      return evidence
+    }
+    if goodAt > known { evidence.goodAt = goodAt }
+    return evidence
   }
 
   static func save(_ evidence: StatusEvidence, of instance: InstanceID, at now: Timestamp, in tx: Transaction) throws {
+    try save(evidence, of: instance.text, at: now, in: tx)
+  }
+
+  static func save(_ evidence: StatusEvidence, of instance: String, at now: Timestamp, in tx: Transaction) throws {
     try tx.run(
       """
-      INSERT INTO instance_evidence (instance, evidence, updated_at) VALUES (?, ?, ?)
-      ON CONFLICT (instance) DO UPDATE SET evidence = excluded.evidence, updated_at = excluded.updated_at
+      INSERT INTO instance_evidence (instance, evidence, updated_at, good_at) VALUES (?, ?, ?, ?)
+      ON CONFLICT (instance) DO UPDATE SET evidence = excluded.evidence, updated_at = excluded.updated_at,
+        good_at = excluded.good_at
       """,
-      [.id(instance), .text(try JSONValue(encoding: evidence).canonical), .time(now)])
+      [.text(instance), .text(try JSONValue(encoding: evidence).canonical), .time(now), .time(evidence.goodAt)])
+  }
+
+  /// Moves the time of the newest good check of many Instances.
+  static func save(goodAt: Timestamp, of instances: [String], in tx: Transaction) throws {
+    let marks = instances.map { _ in "?" }.joined(separator: ", ")
+    try tx.run(
+      "UPDATE instance_evidence SET good_at = ? WHERE instance IN (\(marks))",
+      [.time(goodAt)] + instances.map { .text($0) })
+  }
+
+  /// Those of them that are still there.
+  static func present(_ instances: [String], in tx: Transaction) throws -> Set<String> {
+    guard !instances.isEmpty else { return [] }
+    let marks = instances.map { _ in "?" }.joined(separator: ", ")
+    let rows = try tx.run("SELECT id FROM instance WHERE id IN (\(marks))", instances.map { .text($0) })
+    return Set(try rows.map { try $0.text("id") })
   }
 }

@@ -79,11 +79,11 @@ public struct CheckView: Codable, Sendable, Equatable {
   public let next: String?
   public let evidence: JSONValue
 
-  init(_ result: CheckResult, behindFailure: Bool) {
+  init(_ result: CheckResult, at: Timestamp, behindFailure: Bool) {
     link = result.link
     title = result.link.title
     self.behindFailure = behindFailure
-    at = result.at
+    self.at = at
     durationMilliseconds = result.durationMilliseconds
     evidence = result.evidence
     outcome = result.outcome.word.rawValue
@@ -96,9 +96,11 @@ public struct CheckView: Codable, Sendable, Equatable {
     var failedAt: Timestamp?
     return ChainLink.allCases.compactMap { link in
       guard let result = evidence.newest[link] else { return nil }
+      // What the Host keeps telling is as fresh as its word.
+      let told = ChainLink.light.contains(link) && result.outcome == .passed ? evidence.goodAt : nil
       let behind = failedAt.map { $0 > result.at } ?? false
       if case .failed = result.outcome, !behind { failedAt = max(failedAt ?? result.at, result.at) }
-      return CheckView(result, behindFailure: behind)
+      return CheckView(result, at: max(result.at, told ?? result.at), behindFailure: behind)
     }
   }
 }

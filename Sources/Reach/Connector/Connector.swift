@@ -218,11 +218,13 @@ public final class Connector: Service {
     return try await channel.executeThenClose { inbound, outbound in
       try await outbound.write(try LinkCodec.encode(ControlMessage.hello(hello)))
       let renewal = Task { try await self.renewInTime(outbound) }
+      var pulse: Task<Void, any Error>?
       farewell.withLockedValue { farewell in
         farewell = { try await outbound.write(try LinkCodec.encode(ControlMessage.unregister(reason: "shutdown"))) }
       }
       defer {
         renewal.cancel()
+        pulse?.cancel()
         farewell.withLockedValue { $0 = nil }
       }
       for try await bytes in inbound {
@@ -230,6 +232,10 @@ public final class Connector: Service {
         case .registered(let answer):
           registered.withLockedValue { $0 = .now }
           logger.info("linked to the AW Gateway", metadata: ["connection": "\(answer.connection)"])
+          pulse?.cancel()
+          pulse = answer.heartbeatMilliseconds.map { every in
+            Task { try await self.tell(outbound, every: .milliseconds(every)) }
+          }
         case .refused(let refused): return .refused(refused)
         case .drain(_, let spread): return .drained(spread: .milliseconds(spread))
         case .certificate(let bundle):
@@ -239,6 +245,13 @@ public final class Connector: Service {
         }
       }
       return .broken("the AW Gateway closed the control stream")
+    }
+  }
+
+  /// Tells how the Instances are, for as long as the link is up.
+  private func tell(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, every: Duration) async throws {
+    try await Pulse(runtimes: runtimes, every: every).run { heartbeat in
+      try await outbound.write(try LinkCodec.encode(ControlMessage.heartbeat(heartbeat)))
     }
   }
 

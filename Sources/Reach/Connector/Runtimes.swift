@@ -53,6 +53,19 @@ public actor Runtimes {
     }
   }
 
+  /// What supervision knows of every Instance on this Host. A runtime that cannot tell now is left out.
+  nonisolated func states() async -> [InstanceID: RunState] {
+    var states: [InstanceID: RunState] = [:]
+    for runtime in runtimes.values {
+      do {
+        states.merge(try await runtime.states()) { first, _ in first }
+      } catch {
+        logger.debug("a runtime tells nothing now", metadata: ["kind": "\(runtime.kind)", "reason": "\(error)"])
+      }
+    }
+    return states
+  }
+
   /// Ends every Instance, and leaves what each is asked to be.
   func halt() async {
     await withTaskGroup(of: Void.self) { group in

@@ -23,11 +23,13 @@ public final class AWGateway: Service {
     public var liveness: Liveness.Policy
     /// How long Connectors spread their return over, when this AW Gateway leaves.
     public var reconnectSpread: Duration
+    /// How often each Connector tells of all its Instances.
+    public var heartbeatEvery: Duration
 
     public init(
       address: String, port: Int, identity: TLSIdentity, authorities: [Certificate],
       nextIdentity: (@Sendable () throws -> TLSIdentity)? = nil, liveness: Liveness.Policy = .init(),
-      reconnectSpread: Duration = .seconds(2)
+      reconnectSpread: Duration = .seconds(2), heartbeatEvery: Duration = .seconds(15)
     ) {
       self.address = address
       self.port = port
@@ -36,6 +38,7 @@ public final class AWGateway: Service {
       self.nextIdentity = nextIdentity
       self.liveness = liveness
       self.reconnectSpread = reconnectSpread
+      self.heartbeatEvery = heartbeatEvery
     }
   }
 
@@ -137,17 +140,23 @@ public final class AWGateway: Service {
     let session = shared.withLockedValue { shared in
       shared.table.route(host).flatMap { shared.sessions[$0] }
     }
-    guard let session else {
-      throw AWError(
-        .hostOffline, "The Host has no link to this control plane now.",
-        next: "Check that its Connector runs and can reach the AW Gateway; it dials again by itself.")
-    }
+    guard let session else { throw Self.offline }
     return session
+  }
+
+  /// Said of a Host that has no link.
+  public static var offline: AWError {
+    AWError(
+      .hostOffline, "The Host has no link to this control plane now.",
+      next: "Check that its Connector runs and can reach the AW Gateway; it dials again by itself.")
   }
 
   public func isConnected(_ host: HostID) -> Bool {
     shared.withLockedValue { $0.table.route(host) != nil }
   }
+
+  /// The Hosts that have a link now.
+  public var connectedHosts: Set<HostID> { shared.withLockedValue { Set($0.table.entries.keys.map(\.host)) } }
 
   /// Ends every link of a Host that may no longer have one.
   public func disconnect(_ host: HostID, reason: String) {

@@ -51,6 +51,8 @@ struct LinkConversation: Sendable {
       case (.renew(let request), true):
         let bundle = try await gateway.delegate.renew(session.host, request: request)
         try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
+      case (.heartbeat(let heartbeat), true):
+        gateway.delegate.heard(heartbeat, from: session.host)
       case (.unregister(let reason), _):
         session.note(.unregister, reason)
         return
@@ -113,7 +115,8 @@ struct LinkConversation: Sendable {
       let registered = Registered(
         connection: session.connection,
         reconnectSpreadMilliseconds: gateway.configuration.reconnectSpread.milliseconds,
-        certificateNotAfter: gateway.presented.withLockedValue { $0.identity.notAfter })
+        certificateNotAfter: gateway.presented.withLockedValue { $0.identity.notAfter },
+        heartbeatMilliseconds: gateway.configuration.heartbeatEvery.milliseconds)
       try await outbound.write(try LinkCodec.encode(ControlMessage.registered(registered)))
       logger.info("a Host is connected", metadata: ["epoch": "\(hello.epoch)", "slot": "\(hello.slot)"])
       return true

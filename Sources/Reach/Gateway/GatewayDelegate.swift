@@ -19,6 +19,9 @@ public protocol GatewayDelegate: Sendable {
   /// A link is routed. Called before the Connector is told.
   func connected(_ host: HostID, _ hello: Hello) async
 
+  /// The Host's Connector tells how its Instances are. Must be quick: the link's next message waits for it.
+  func heard(_ heartbeat: Heartbeat, from host: HostID)
+
   /// The Host's routed link is gone; this is what was seen of it.
   func disconnected(_ host: HostID, _ seen: LossEvidence) async
 }

@@ -16,6 +16,8 @@ public enum ControlMessage: Codable, Sendable, Equatable {
   case drain(reason: String, spreadMilliseconds: Int64)
   /// The Connector leaves on purpose.
   case unregister(reason: String)
+  /// The Connector tells how its Instances are. Only to an AW Gateway that asked for it when it registered the link.
+  case heartbeat(Heartbeat)
 }
 
 /// The Connector's introduction.
@@ -58,11 +60,17 @@ public struct Registered: Codable, Sendable, Equatable {
   /// How long to wait, at random, before dialling again when the AW Gateway restarts.
   public var reconnectSpreadMilliseconds: Int64
   public var certificateNotAfter: Timestamp
+  /// How often the Connector is to tell of all its Instances; nil asks for nothing.
+  public var heartbeatMilliseconds: Int64?
 
-  public init(connection: String, reconnectSpreadMilliseconds: Int64, certificateNotAfter: Timestamp) {
+  public init(
+    connection: String, reconnectSpreadMilliseconds: Int64, certificateNotAfter: Timestamp,
+    heartbeatMilliseconds: Int64? = nil
+  ) {
     self.connection = connection
     self.reconnectSpreadMilliseconds = reconnectSpreadMilliseconds
     self.certificateNotAfter = certificateNotAfter
+    self.heartbeatMilliseconds = heartbeatMilliseconds
   }
 }
 

@@ -9,19 +9,6 @@ import Web
 
 @Suite("The board, page by page")
 struct BoardTests {
-  /// A generator whose numbers follow from its seed (SplitMix64).
-  private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var mixed = state
-      mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-      return mixed ^ (mixed >> 31)
-    }
-  }
-
   private static func row(
     _ number: Int, _ status: Status = .current, org: String = "acme", cause: ChainLink? = nil, version: String = "1"
   ) -> BoardRow {
@@ -129,7 +116,13 @@ struct BoardTests {
             }))
         try await store.write { [evidence] tx in try FleetRecords.save(evidence, of: instance.id, at: at, in: tx) }
         // What this control plane recorded it notes; the rest it finds by its time.
-        if number % 3 == 0 { index.note(evidence, of: instance.id, at: at) }
+        if number % 3 == 0 {
+          _ = index.change(instance.id) { known in
+            known = evidence
+            return (true, ())
+          }
+          index.stored(evidence, of: instance.id, at: at)
+        }
       }
       let later = now.advanced(by: .seconds(20))
       let known = try await rows(index, at: later)

@@ -128,6 +128,46 @@ struct StatusTests {
     #expect(Self.status(evidence, at: 26) == .current)
   }
 
+  /// A light check: what the Host tells of itself.
+  static func light(_ seconds: Int, failing: ChainLink? = nil) -> ChainReport {
+    ChainReport(results: walk(seconds, failing: failing).results.filter { ChainLink.light.contains($0.link) })
+  }
+
+  @Test("light checks keep it current between deep ones, and never without them")
+  func lightChecks() {
+    var evidence = Self.evidence(Self.walk(0, turn: true))
+    for second in stride(from: 15, through: 300, by: 15) {
+      let isNew = evidence.take(Self.light(second))
+      #expect(!isNew)
+      #expect(Self.status(evidence, at: second + 14) == (second + 14 <= 150 ? .current : .stale))
+    }
+    evidence.take(Self.walk(301))
+    #expect(Self.status(evidence, at: 302) == .current)
+  }
+
+  @Test("a light check that passes does not undo what only a deep one can see")
+  func lightProvesLittle() {
+    var evidence = Self.evidence(
+      Self.walk(0, turn: true), Self.walk(5, failing: .hello), Self.walk(10, failing: .hello),
+      Self.walk(15, failing: .hello))
+    evidence.take(Self.light(16))
+    #expect(Self.status(evidence, at: 17) == .unreachable)
+    evidence.take(Self.walk(18))
+    #expect(Self.status(evidence, at: 19) == .current)
+  }
+
+  @Test("an Instance that was missed for its Host's link only is current again with its Host's first word")
+  func hostBack() {
+    var evidence = Self.evidence(Self.walk(0, turn: true))
+    for second in [20, 25, 30] { evidence.take(Self.light(second, failing: .host)) }
+    #expect(Self.status(evidence, at: 31) == .unreachable)
+    evidence.take(Self.light(40))
+    #expect(Self.status(evidence, at: 41) == .current)
+    for second in [60, 65, 70] { evidence.take(Self.light(second, failing: .runtime)) }
+    evidence.take(Self.light(75))
+    #expect(Self.status(evidence, at: 76) == .unreachable, "one that was down itself is let in first")
+  }
+
   @Test("verified means the whole chain, model turn included")
   func verified() {
     #expect(Self.walk(0, turn: true).isVerified)

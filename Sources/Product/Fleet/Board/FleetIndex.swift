@@ -3,28 +3,140 @@ import Link
 import Store
 import Synchronization
 
-/// The newest evidence of every Instance in memory, without what only its own page shows, so that a board of 10,000
-/// Instances needs one statement and no decoding.
+/// The newest evidence of every Instance in memory: what the Watchdog works on, and what the board is derived from
+/// without decoding anything.
 ///
-/// It holds evidence, never a status: that is derived anew for every reader. The Watchdog notes what it records; what
-/// anybody else recorded is seen by its time and read again.
+/// It holds evidence, never a status: that is derived anew for every reader. The Watchdog is the only one that changes
+/// it here; it writes what matters at once and the rest some seconds later, so memory may be ahead of the database. What
+/// another control plane recorded is seen by its time and read again.
 public final class FleetIndex: Sendable {
-  /// Instances of one statement that reads evidence anew.
+  /// Instances of one statement.
   static let chunk = 500
+  /// Instances that are written in one transaction, so that a writer who waits does not wait long.
+  static let pendingMax = 1_000
 
-  private struct Known {
-    let at: Timestamp
-    let evidence: StatusEvidence
+  fileprivate struct Known {
+    var evidence = StatusEvidence()
+    /// When the stored evidence was written, as far as this index knows.
+    var storedAt = Timestamp.distantPast
+    var goodStoredAt = Timestamp.distantPast
   }
 
-  private let known = Mutex<[String: Known]>([:])
+  fileprivate struct State {
+    var known: [String: Known] = [:]
+    /// Those that say something else than what is stored, and those that only say it again.
+    var changed: Set<String> = []
+    var confirmed: Set<String> = []
+  }
+
+  private let state = Mutex(State())
 
   public init() {}
 
-  /// Takes in what was just recorded. Called after the commit, so that it is never ahead of the database.
-  func note(_ evidence: StatusEvidence, of id: InstanceID, at: Timestamp) {
-    let compact = evidence.compact
-    known.withLock { $0[id.text] = Known(at: at, evidence: compact) }
+  // MARK: - The Watchdog
+
+  func evidence(of id: InstanceID) -> StatusEvidence? { state.withLock { $0.known[id.text]?.evidence } }
+
+  /// Changes the evidence of one Instance.
+  ///
+  /// - Parameter body: changes it, and answers whether it says something else now than it did.
+  func change<Answer>(
+    _ id: InstanceID, _ body: (inout StatusEvidence) -> (isNew: Bool, isNews: Answer)
+  ) -> (isNew: Bool, isNews: Answer) {
+    state.withLock { state in
+      let outcome = body(&state.known[id.text, default: Known()].evidence)
+      if outcome.isNew { state.changed.insert(id.text) } else { state.confirmed.insert(id.text) }
+      return outcome
+    }
+  }
+
+  /// Takes note that this evidence was written. What came in meanwhile stays.
+  func stored(_ written: StatusEvidence, of id: InstanceID, at now: Timestamp) {
+    state.withLock { state in
+      var known = state.known[id.text] ?? Known()
+      (known.evidence.announced, known.evidence.flapping, known.evidence.hard) =
+        (written.announced, written.flapping, written.hard)
+      if known.evidence == written { state.changed.remove(id.text) }
+      (known.storedAt, known.goodStoredAt) = (now, now)
+      state.known[id.text] = known
+    }
+  }
+
+  /// What is to be written.
+  struct Pending: Sendable {
+    var whole: [(id: String, evidence: StatusEvidence)] = []
+    /// Those of which only the time of the newest good check has moved.
+    var good: [Timestamp: [String]] = [:]
+
+    var isEmpty: Bool { whole.isEmpty && good.isEmpty }
+  }
+
+  /// - Parameter apart: what was written less long ago is left for later.
+  func pending(now: Timestamp, apart: Duration) -> Pending {
+    state.withLock { state in
+      var pending = Pending()
+      for id in state.changed where pending.whole.count < Self.pendingMax {
+        guard let known = state.known[id], now.since(known.storedAt) >= apart else { continue }
+        pending.whole.append((id, known.evidence))
+      }
+      let whole = Set(pending.whole.map(\.id))
+      var left = Self.pendingMax
+      for id in state.confirmed where left > 0 && !whole.contains(id) && !state.changed.contains(id) {
+        guard let known = state.known[id], let goodAt = known.evidence.goodAt,
+          now.since(known.goodStoredAt) >= apart
+        else { continue }
+        pending.good[goodAt, default: []].append(id)
+        left -= 1
+      }
+      return pending
+    }
+  }
+
+  func stored(_ pending: Pending, at now: Timestamp) {
+    state.withLock { state in
+      for (id, written) in pending.whole {
+        guard var known = state.known[id] else { continue }
+        if known.evidence == written { state.changed.remove(id) }
+        state.confirmed.remove(id)
+        (known.storedAt, known.goodStoredAt) = (now, now)
+        state.known[id] = known
+      }
+      for id in pending.good.values.joined() {
+        state.confirmed.remove(id)
+        state.known[id]?.goodStoredAt = now
+      }
+    }
+  }
+
+  func forget(_ id: InstanceID) {
+    state.withLock { state in
+      state.known[id.text] = nil
+      state.changed.remove(id.text)
+      state.confirmed.remove(id.text)
+    }
+  }
+
+  /// Reads the evidence of those that are not known yet.
+  func load(_ ids: [InstanceID], from store: Store) async throws {
+    let missing = state.withLock { state in ids.map(\.text).filter { state.known[$0] == nil } }
+    for start in stride(from: 0, to: missing.count, by: Self.chunk) {
+      let chunk = Array(missing[start..<min(start + Self.chunk, missing.count)])
+      let read = try await store.read { try BoardRecords.evidence(of: chunk, in: $0) }
+      state.withLock { state in
+        for id in chunk where state.known[id] == nil { state.known[id] = Known() }
+        for one in read { state.take(one) }
+      }
+    }
+  }
+
+  // MARK: - Readers
+
+  /// The newest evidence of one Instance: from memory, or from the database when that is ahead.
+  func evidence(of id: InstanceID, in tx: Transaction) throws -> StatusEvidence {
+    let known = state.withLock { $0.known[id.text] }
+    guard let stored = try BoardRecords.times(of: id.text, in: tx) else { return known?.evidence ?? StatusEvidence() }
+    if let known, known.storedAt >= stored { return known.evidence }
+    return try FleetRecords.evidence(of: id, in: tx)
   }
 
   /// How each Instance is, derived now.
@@ -32,25 +144,24 @@ public final class FleetIndex: Sendable {
     policy: StatusPolicy, doubt: SelfDoubt?, now: Timestamp, in tx: Transaction
   ) throws -> [BoardRow] {
     let facts = try BoardRecords.facts(in: tx)
-    let outdated = known.withLock { known in
-      facts.filter { fact in fact.updatedAt.map { (known[fact.id]?.at ?? .distantPast) < $0 } ?? false }
+    let outdated = state.withLock { state in
+      facts.filter { fact in
+        fact.updatedAt.map { (state.known[fact.id]?.storedAt ?? .distantPast) < $0 } ?? false
+      }
     }
     for start in stride(from: 0, to: outdated.count, by: Self.chunk) {
       let ids = outdated[start..<min(start + Self.chunk, outdated.count)].map(\.id)
       let read = try BoardRecords.evidence(of: ids, in: tx)
-      known.withLock { known in
-        for (id, at, evidence) in read where (known[id]?.at ?? .distantPast) < at {
-          known[id] = Known(at: at, evidence: evidence.compact)
-        }
-      }
+      state.withLock { state in for one in read { state.take(one) } }
     }
-    let all = known.withLock { known in
+    let all = state.withLock { state in
+      for fact in facts { state.confirm(fact) }
       // What is gone is forgotten; twice as many as there are shows that it is time.
-      if known.count > 2 * facts.count + 100 {
+      if state.known.count > 2 * facts.count + 100 {
         let present = Set(facts.map(\.id))
-        known = known.filter { present.contains($0.key) }
+        state.known = state.known.filter { present.contains($0.key) }
       }
-      return known
+      return state.known
     }
     let nothing = StatusEvidence()
     return facts.map { fact in
@@ -63,21 +174,25 @@ public final class FleetIndex: Sendable {
   }
 }
 
-extension Timestamp {
-  fileprivate static let distantPast = Timestamp(millisecondsSince1970: .min)
+extension FleetIndex.State {
+  /// Takes what is stored for what is known, unless this is newer.
+  fileprivate mutating func take(_ read: BoardRecords.Stored) {
+    guard (known[read.id]?.storedAt ?? .distantPast) < read.at, !changed.contains(read.id) else { return }
+    known[read.id] = .init(evidence: read.evidence, storedAt: read.at, goodStoredAt: read.at)
+  }
+
+  /// Another control plane was told that it is well.
+  fileprivate mutating func confirm(_ fact: BoardRecords.Fact) {
+    guard let goodAt = fact.goodAt, var entry = known[fact.id], entry.evidence.misses == 0,
+      entry.evidence.lastGoodAt.map({ $0 < goodAt }) ?? false
+    else { return }
+    entry.evidence.goodAt = goodAt
+    known[fact.id] = entry
+  }
 }
 
-extension StatusEvidence {
-  /// Without what the checks saw: the status does not follow from it, and it is most of the bytes.
-  var compact: StatusEvidence {
-    var compact = self
-    compact.newest = newest.mapValues { result in
-      CheckResult(
-        link: result.link, outcome: result.outcome, at: result.at, durationMilliseconds: result.durationMilliseconds,
-        evidence: .null)
-    }
-    return compact
-  }
+extension Timestamp {
+  fileprivate static let distantPast = Timestamp(millisecondsSince1970: .min / 2)
 }
 
 /// The SQL of the board.
@@ -85,6 +200,10 @@ enum BoardRecords {
   /// Lets the board see which evidence is newer than what it knows without reading the evidence itself.
   static let migration = Migration(
     "fleet-0003-board", ["CREATE INDEX instance_evidence_updated ON instance_evidence (instance, updated_at)"])
+
+  /// What most checks tell is that all is as it was: then only this moves, of many Instances in one statement.
+  static let goodMigration = Migration(
+    "fleet-0004-good", ["ALTER TABLE instance_evidence ADD COLUMN good_at BIGINT"])
 
   struct Fact: Sendable {
     let id: String
@@ -94,12 +213,20 @@ enum BoardRecords {
     let asked: Instance.State
     let version: String?
     let updatedAt: Timestamp?
+    let goodAt: Timestamp?
+  }
+
+  struct Stored: Sendable {
+    let id: String
+    let at: Timestamp
+    let evidence: StatusEvidence
   }
 
   static func facts(in tx: Transaction) throws -> [Fact] {
     try tx.run(
       """
-      SELECT i.id, i.slug, o.slug AS org, h.slug AS host, i.state, i.version, e.updated_at FROM instance i
+      SELECT i.id, i.slug, o.slug AS org, h.slug AS host, i.state, i.version, e.updated_at, e.good_at
+      FROM instance i
       LEFT JOIN org o ON o.id = i.org LEFT JOIN host h ON h.id = i.host
       LEFT JOIN instance_evidence e ON e.instance = i.id
       """
@@ -108,22 +235,23 @@ enum BoardRecords {
         id: try row.text("id"), slug: try row.text("slug"), org: try row.optionalText("org") ?? "gone",
         host: try row.optionalText("host") ?? "gone",
         asked: try FleetRecords.value(Instance.State(rawValue: row.text("state")), "instance.state"),
-        version: try row.optionalText("version"), updatedAt: try row.optionalTime("updated_at"))
+        version: try row.optionalText("version"), updatedAt: try row.optionalTime("updated_at"),
+        goodAt: try row.optionalTime("good_at"))
     }
   }
 
-  static func evidence(
-    of ids: [String], in tx: Transaction
-  ) throws -> [(id: String, at: Timestamp, evidence: StatusEvidence)] {
+  /// When the evidence of an Instance was written.
+  static func times(of id: String, in tx: Transaction) throws -> Timestamp? {
+    try tx.run("SELECT updated_at FROM instance_evidence WHERE instance = ?", [.text(id)]).first?.time("updated_at")
+  }
+
+  static func evidence(of ids: [String], in tx: Transaction) throws -> [Stored] {
     let marks = ids.map { _ in "?" }.joined(separator: ", ")
     return try tx.run(
-      "SELECT instance, evidence, updated_at FROM instance_evidence WHERE instance IN (\(marks))",
+      "SELECT instance, evidence, updated_at, good_at FROM instance_evidence WHERE instance IN (\(marks))",
       ids.map { .text($0) }
     ).map { row in
-      (
-        try row.text("instance"), try row.time("updated_at"),
-        try JSONValue.decode(StatusEvidence.self, from: row.text("evidence"))
-      )
+      Stored(id: try row.text("instance"), at: try row.time("updated_at"), evidence: try FleetRecords.evidence(row))
     }
   }
 }

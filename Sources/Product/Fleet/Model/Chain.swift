@@ -17,6 +17,13 @@ public enum ChainLink: String, Codable, CodingKeyRepresentable, Sendable, CaseIt
   /// One real model turn, whose answer carries the nonce that was asked for.
   case turn
 
+  /// What the Host itself can tell, without a stream: looked at every 15 s.
+  public static let light: [ChainLink] = [.host, .runtime, .live]
+  /// All but the model turn, which costs tokens.
+  public static let deep: [ChainLink] = [.host, .runtime, .live, .ready, .hello, .health]
+  /// What is left to look at when the Host has told the rest a moment ago.
+  public static let beyondLight: [ChainLink] = [.host, .ready, .hello, .health]
+
   /// What the link is called on screen.
   public var title: String {
     switch self {
@@ -130,7 +137,7 @@ public struct CheckFailure: Codable, Sendable, Equatable {
 
 /// One walk along the chain.
 public struct ChainReport: Codable, Sendable, Equatable {
-  /// In the order of the chain. A light walk has no model turn.
+  /// In the order of the chain. A light check ends with the liveness probe, a deep one with the health report.
   public let results: [CheckResult]
 
   public init(results: [CheckResult]) { self.results = results }
@@ -152,6 +159,9 @@ public struct ChainReport: Codable, Sendable, Equatable {
     case .failed, .skipped, nil: false
     }
   }
+
+  /// It did not look further than the Host itself can tell.
+  public var isLight: Bool { results.allSatisfy { ChainLink.light.contains($0.link) } }
 
   public var at: Timestamp? { results.map(\.at).max() }
 }

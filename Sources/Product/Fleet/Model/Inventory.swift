@@ -91,6 +91,9 @@ public struct Instance: Codable, Sendable, Equatable {
     }
   }
 
+  /// It is there, and no operation makes or removes it.
+  var isWatched: Bool { state == .active || state == .stopped }
+
   public let id: InstanceID
   public let slug: Slug
   public let org: OrgID

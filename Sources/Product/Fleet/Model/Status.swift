@@ -22,8 +22,10 @@ public enum Status: String, Codable, Sendable, CaseIterable {
 
 /// The numbers by which evidence becomes status. Seconds; from the design of the Watchdog (I = 15 s).
 public struct StatusPolicy: Sendable, Equatable {
-  /// The time between two light walks along the chain.
+  /// The time between two light checks: tunnel, runtime, liveness.
   public var interval: Duration
+  /// The time between two deep checks: through the Gateway WebSocket to the health report.
+  public var deepInterval: Duration
   /// The time between two model turns.
   public var turnInterval: Duration
   /// Evidence older than this many intervals is stale: one walk may be lost without a word.
@@ -35,10 +37,12 @@ public struct StatusPolicy: Sendable, Equatable {
   public var unreachableAfter: Duration
 
   public init(
-    interval: Duration = .seconds(15), turnInterval: Duration = .seconds(600), staleAfterIntervals: Double = 2.5,
-    unknownAfterIntervals: Double = 8, failuresToUnreachable: Int = 3, unreachableAfter: Duration = .seconds(10)
+    interval: Duration = .seconds(15), deepInterval: Duration = .seconds(60), turnInterval: Duration = .seconds(600),
+    staleAfterIntervals: Double = 2.5, unknownAfterIntervals: Double = 8, failuresToUnreachable: Int = 3,
+    unreachableAfter: Duration = .seconds(10)
   ) {
     self.interval = interval
+    self.deepInterval = deepInterval
     self.turnInterval = turnInterval
     self.staleAfterIntervals = staleAfterIntervals
     self.unknownAfterIntervals = unknownAfterIntervals
@@ -48,6 +52,7 @@ public struct StatusPolicy: Sendable, Equatable {
 
   public var staleAfter: Duration { interval * staleAfterIntervals }
   public var unknownAfter: Duration { interval * unknownAfterIntervals }
+  public var deepStaleAfter: Duration { deepInterval * staleAfterIntervals }
   public var turnStaleAfter: Duration { turnInterval * staleAfterIntervals }
 }
 
@@ -57,9 +62,13 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
   public var newest: [ChainLink: CheckResult]
   /// When AW last reached the Gateway WebSocket.
   public var lastReachedAt: Timestamp?
-  /// How many walks in a row did not reach it, and when the first of them ended.
+  /// The newest check, light or deep, that found nothing to keep AW from reaching it, with no miss since.
+  public var goodAt: Timestamp?
+  /// How many checks in a row missed it, and when the first of them ended. Only a deep check that reaches it ends them.
   public var misses: Int
   public var missingSince: Timestamp?
+  /// Some of them were of the Instance itself, not only of its Host's link.
+  public var missedItself: Bool?
   /// The last transition that was recorded: what the evidence log says, so that it says each one once.
   public var announced: Announcement?
   /// Whether its status goes back and forth; nil until it first changed.
@@ -82,19 +91,46 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
     misses = 0
   }
 
-  /// Takes in one walk. A skipped link keeps the result it had: it was not looked at.
-  public mutating func take(_ report: ChainReport) {
+  /// Takes in one check. A skipped link keeps the result it had: it was not looked at.
+  ///
+  /// - Returns: whether it told more than that all is as it was.
+  @discardableResult
+  public mutating func take(_ report: ChainReport) -> Bool {
+    guard let at = report.at else { return false }
+    if report.isLight, report.broken == nil, misses == 0, isSound {
+      goodAt = at
+      return false
+    }
     for result in report.results where result.outcome != .skipped { newest[result.link] = result }
-    guard let at = report.at else { return }
-    if report.isReached {
+    if report.isLight, report.broken == nil {
+      // What answers its port may still not let AW in: only a deep check tells. But of an Instance that was missed
+      // because its Host had no link, nothing bad was ever seen.
+      if missedItself != true { found(at) }
+    } else if report.isReached {
       lastReachedAt = at
-      misses = 0
-      missingSince = nil
+      found(at)
     } else {
       misses += 1
       missingSince = missingSince ?? at
+      if report.broken?.link != .host { missedItself = true }
     }
+    return true
   }
+
+  private mutating func found(_ at: Timestamp) {
+    goodAt = at
+    misses = 0
+    (missingSince, missedItself) = (nil, nil)
+  }
+
+  /// Every link that a light check looks at passed when it was looked at last.
+  public var isSound: Bool { ChainLink.light.allSatisfy { newest[$0]?.outcome == .passed } }
+
+  /// When something was last looked at.
+  var newestAt: Timestamp? { (newest.values.map(\.at) + [goodAt].compactMap { $0 }).max() }
+
+  /// When the status was last known to be good; of what an earlier AW stored, when it was last reached.
+  var lastGoodAt: Timestamp? { goodAt ?? lastReachedAt }
 }
 
 /// A status with the reason a person reads beside it.
@@ -148,8 +184,7 @@ public struct StatusReading: Codable, Sendable, Equatable {
 
   /// The status of an Instance that is meant to run.
   private static func running(_ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp) -> StatusReading {
-    let newestAt = evidence.newest.values.map(\.at).max()
-    guard let newestAt else {
+    guard let newestAt = evidence.newestAt else {
       return .init(.unknown, "No check has reached this Instance yet.", evidenceAt: nil)
     }
     let age = now.since(newestAt)
@@ -162,15 +197,21 @@ public struct StatusReading: Codable, Sendable, Equatable {
         .unknown, "AW has not reached its Gateway WebSocket yet (\(evidence.misses) tries).",
         link: broken(evidence)?.link, evidenceAt: newestAt)
     }
-    let reachedAge = now.since(reachedAt)
-    if reachedAge > policy.staleAfter {
+    let goodAt = evidence.lastGoodAt ?? reachedAt
+    let (goodAge, reachedAge) = (now.since(goodAt), now.since(reachedAt))
+    if goodAge > policy.staleAfter {
       return .init(
-        .stale, "AW last reached it \(reachedAge.words) ago.", link: broken(evidence)?.link, evidenceAt: reachedAt)
+        .stale, "AW last reached it \(goodAge.words) ago.", link: broken(evidence)?.link, evidenceAt: goodAt)
     }
     if let broken = broken(evidence), evidence.misses == 0 {
       return .init(.degraded, broken.failure.message, link: broken.link, evidenceAt: newestAt)
     }
-    return turn(evidence, policy: policy, now: now, reachedAt: reachedAt)
+    if reachedAge > policy.deepStaleAfter {
+      return .init(
+        .stale, "Its port answers, but AW last got through to its Gateway WebSocket \(reachedAge.words) ago.",
+        link: .hello, evidenceAt: reachedAt)
+    }
+    return turn(evidence, policy: policy, now: now, goodAt: goodAt)
   }
 
   private static func unreachable(
@@ -186,19 +227,19 @@ public struct StatusReading: Codable, Sendable, Equatable {
   }
 
   private static func turn(
-    _ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp, reachedAt: Timestamp
+    _ evidence: StatusEvidence, policy: StatusPolicy, now: Timestamp, goodAt: Timestamp
   ) -> StatusReading {
     guard let turn = evidence.newest[.turn] else {
       return .init(
         .degraded, "No model turn has succeeded yet: the model's answer is not proven.", link: .turn,
-        evidenceAt: reachedAt)
+        evidenceAt: goodAt)
     }
     let age = now.since(turn.at)
     guard age <= policy.turnStaleAfter else {
       return .init(.degraded, "The last model turn was \(age.words) ago.", link: .turn, evidenceAt: turn.at)
     }
     let confirming = evidence.misses > 0 ? " The newest check failed; AW is confirming." : ""
-    return .init(.current, "Every link of the chain passed.\(confirming)", evidenceAt: reachedAt)
+    return .init(.current, "Every link of the chain passed.\(confirming)", evidenceAt: goodAt)
   }
 
   /// The first link of the chain whose newest result is not right.

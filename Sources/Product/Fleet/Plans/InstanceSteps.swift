@@ -19,6 +19,7 @@ public struct InstanceSteps: Sendable {
   let gateway: AWGateway
   let evidence: EvidenceLog
   let outbox: EventOutbox
+  let index: FleetIndex
   let clock: WallClock
   let version: String
   let model: FixtureModel?
@@ -33,14 +34,15 @@ public struct InstanceSteps: Sendable {
   ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   public init(
-    store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, outbox: EventOutbox, clock: WallClock,
-    version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
+    store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
+    clock: WallClock, version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
   ) {
     self.store = store
     self.vault = vault
     self.gateway = gateway
     self.evidence = evidence
     self.outbox = outbox
+    self.index = index
     self.clock = clock
     self.version = version
     self.model = model
@@ -232,7 +234,7 @@ public struct InstanceSteps: Sendable {
   private func verify(_ operation: WorkOperation) async throws -> JSONValue {
     let instance = try await instance(of: operation)
     let walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: version)
-    let report = await walk.walk(instance, turn: true, acceptsVersion: true)
+    let report = await walk.walk(instance, ChainLink.allCases, acceptsVersion: true)
     // Before the report is recorded, so that the change of status that follows from it is recorded with it.
     if report.broken == nil {
       let version = report.result(.hello)?.evidence["version"]?.stringValue
@@ -241,8 +243,8 @@ public struct InstanceSteps: Sendable {
         $0.version = version ?? $0.version
       }
     }
-    try await ChainRecorder(store: store, evidence: evidence, outbox: outbox, clock: clock)
-      .record(report, of: instance.id)
+    try await ChainRecorder(store: store, evidence: evidence, outbox: outbox, clock: clock, index: index)
+      .record(report, of: instance)
     if let broken = report.broken {
       throw AWError(
         ErrorCode.named(broken.failure.code), "Not verified: \(broken.link.title): \(broken.failure.message)",

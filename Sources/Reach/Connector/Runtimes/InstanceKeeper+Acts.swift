@@ -160,6 +160,11 @@ extension InstanceKeeper {
     return Set(recorded).union(try await backend.unrecorded()).sorted()
   }
 
+  func states() async throws -> [InstanceID: RunState] {
+    try await resume()
+    return Dictionary(kept.keys.map { ($0, state($0)) }) { first, _ in first }
+  }
+
   // MARK: - Records and states
 
   /// Takes a claimed record in, keeping what supervision knows.

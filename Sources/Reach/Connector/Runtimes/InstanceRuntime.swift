@@ -49,6 +49,9 @@ public protocol InstanceRuntime: Sendable {
 
   /// Every Instance of which this runtime holds anything that runs or is installed.
   func instances() async throws -> [InstanceID]
+
+  /// What supervision knows now of every Instance of this runtime. Asked every second: nothing is looked for.
+  func states() async throws -> [InstanceID: RunState]
 }
 
 extension InstanceRuntime {
@@ -57,4 +60,11 @@ extension InstanceRuntime {
 
   /// A runtime that starts nothing on its own has nothing to end.
   public func halt() async {}
+
+  /// A runtime that supervises nothing has to look.
+  public func states() async throws -> [InstanceID: RunState] {
+    var states: [InstanceID: RunState] = [:]
+    for instance in try await instances() { states[instance] = try await inspect(instance) }
+    return states
+  }
 }

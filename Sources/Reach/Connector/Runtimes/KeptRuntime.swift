@@ -32,6 +32,7 @@ extension KeptRuntime {
   }
 
   public func instances() async throws -> [InstanceID] { try await instanceKeeper.instances() }
+  public func states() async throws -> [InstanceID: RunState] { try await instanceKeeper.states() }
 
   /// Waits until the Instance's state is as wanted; throws `CancellationError` when the task is cancelled first.
   func settled(_ instance: InstanceID, _ condition: @Sendable (RunState) -> Bool) async throws -> RunState {

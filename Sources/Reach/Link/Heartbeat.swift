@@ -1,0 +1,57 @@
+import Basics
+
+/// What a Connector tells of its Instances in one message: all of them again and again, and those that changed at
+/// once. So one message serves many Instances, and nobody opens a stream for those that are well.
+public struct Heartbeat: Codable, Sendable, Equatable {
+  /// Instances that look alike: most of a Host's Instances do.
+  public struct Group: Codable, Sendable, Equatable {
+    public var facts: InstanceFacts
+    public var instances: [InstanceID]
+
+    public init(facts: InstanceFacts, instances: [InstanceID]) {
+      self.facts = facts
+      self.instances = instances
+    }
+  }
+
+  public var groups: [Group]
+
+  public init(groups: [Group]) { self.groups = groups }
+
+  public init(_ facts: [InstanceID: InstanceFacts]) {
+    groups = Dictionary(grouping: facts.keys) { facts[$0] }
+      .compactMap { facts, instances in facts.map { Group(facts: $0, instances: instances.sorted()) } }
+      .sorted { ($0.instances.first?.text ?? "") < ($1.instances.first?.text ?? "") }
+  }
+}
+
+/// How one Instance looks from its own Host.
+public struct InstanceFacts: Codable, Sendable, Hashable {
+  /// What its port said to `/healthz`, asked on the Host itself.
+  public enum Answer: String, Codable, Sendable, CaseIterable {
+    /// `{"ok":true,"status":"live"}`.
+    case live
+    /// Something else than that.
+    case wrong
+    /// Nothing listens.
+    case refused
+    /// It listens and does not answer in time.
+    case timeout
+  }
+
+  public var phase: RunState.Phase
+  public var exitCode: Int32?
+  public var outOfMemory: Bool
+  /// Nil while it does not run.
+  public var answer: Answer?
+
+  public init(phase: RunState.Phase, exitCode: Int32? = nil, outOfMemory: Bool = false, answer: Answer? = nil) {
+    self.phase = phase
+    self.exitCode = exitCode
+    self.outOfMemory = outOfMemory
+    self.answer = answer
+  }
+
+  /// It runs and answers.
+  public var isWell: Bool { phase == .running && answer == .live }
+}
