@@ -6,9 +6,9 @@ import Synchronization
 /// The newest evidence of every Instance in memory: what the Watchdog works on, and what the board is derived from
 /// without decoding anything.
 ///
-/// It holds evidence, never a status: that is derived anew for every reader. The Watchdog is the only one that changes
-/// it here; it writes what matters at once and the rest some seconds later, so memory may be ahead of the database. What
-/// another control plane recorded is seen by its time and read again.
+/// It holds evidence, never a status: that is derived anew for every reader. The Watchdog alone changes it here; it
+/// writes what matters at once and the rest some seconds later, so memory may be ahead of the database. What another
+/// control plane recorded is seen by its time and read again.
 public final class FleetIndex: Sendable {
   /// Instances of one statement.
   static let chunk = 500

@@ -36,8 +36,8 @@ struct DueQueue: Sendable {
     var parent = 0
     while true {
       var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count && entries[child].at < entries[least].at {
-        least = child
+      for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count {
+        if entries[child].at < entries[least].at { least = child }
       }
       guard least != parent else { return first }
       entries.swapAt(parent, least)
