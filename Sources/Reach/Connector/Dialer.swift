@@ -42,15 +42,14 @@ struct Dialer: Sendable {
   func link(_ tls: ConnectorTLS, notes: NIOLockedValueBox<LossNotes>) async throws -> DialledLink {
     let (streams, continuation) = AsyncStream<TargetStream>.makeStream()
     let channel = try await dial(tls) { channel in
-      channel.eventLoop.makeCompletedFuture {
+      LinkWindow.settings(for: channel).flatMapThrowing { settings in
         let pipeline = channel.pipeline.syncOperations
         let probe = LivenessProbe(policy: liveness) { event in
           notes.withLockedValue { $0.note(event) }
         }
         try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
         _ = try pipeline.configureHTTP2Pipeline(
-          mode: .server, connectionConfiguration: NIOHTTP2Handler.Configuration.link.connection,
-          streamConfiguration: NIOHTTP2Handler.Configuration.link.stream
+          mode: .server, connectionConfiguration: settings.connection, streamConfiguration: settings.stream
         ) { stream in
           stream.eventLoop.makeCompletedFuture {
             try stream.pipeline.syncOperations.addHandler(StreamAcceptor { continuation.yield($0) })

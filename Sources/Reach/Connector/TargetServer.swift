@@ -69,6 +69,7 @@ struct TargetServer: Sendable {
         .channelOption(.allowRemoteHalfClosure, value: true)
         .channelOption(.autoRead, value: false)
         .channelOption(.socketOption(.tcp_nodelay), value: 1)
+        .channelInitializer { $0.setReads() }
         .connect(host: "127.0.0.1", port: port).get()
     } catch {
       let timedOut = if case .connectTimeout = error as? ChannelError { true } else { false }

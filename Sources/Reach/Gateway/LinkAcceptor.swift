@@ -22,7 +22,9 @@ enum LinkAcceptor {
     let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Void> { result, channel in
       switch result {
       case .negotiated(LinkProtocol.link):
-        return link(channel, liveness: liveness, logger: logger, arrived: arrived)
+        return LinkWindow.settings(for: channel).flatMap {
+          link(channel, $0, liveness: liveness, logger: logger, arrived: arrived)
+        }
       case .negotiated(LinkProtocol.enrolment):
         return channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addMessageFraming()
@@ -45,7 +47,7 @@ enum LinkAcceptor {
   }
 
   private static func link(
-    _ channel: any Channel, liveness: Liveness.Policy, logger: Logger,
+    _ channel: any Channel, _ settings: NIOHTTP2Handler.Configuration, liveness: Liveness.Policy, logger: Logger,
     arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
   ) -> EventLoopFuture<Void> {
     do {
@@ -58,8 +60,7 @@ enum LinkAcceptor {
       let probe = LivenessProbe(policy: liveness) { events.report($0) }
       try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
       let multiplexer = try pipeline.configureHTTP2Pipeline(
-        mode: .client, connectionConfiguration: NIOHTTP2Handler.Configuration.link.connection,
-        streamConfiguration: NIOHTTP2Handler.Configuration.link.stream
+        mode: .client, connectionConfiguration: settings.connection, streamConfiguration: settings.stream
       ) { $0.eventLoop.makeFailedFuture(StreamFromConnector()) }
       try pipeline.addHandler(LivenessProbe.Pinger(probe))
       let session = Session(host: host, connection: connection, channel: channel, multiplexer: multiplexer)

@@ -15,6 +15,8 @@ struct KernelTCP: Sendable {
   var unacknowledged: Int { Int(words[6]) }
   /// Smoothed round trip, in microseconds (`tcpi_rtt`).
   var roundTripMicroseconds: Int { Int(words[17]) }
+  /// The least round trip since the connection was made, in microseconds (`tcpi_min_rtt`); 0 before the first sample.
+  var leastRoundTripMicroseconds: Int { words[37] == UInt32.max ? 0 : Int(words[37]) }
   /// Retransmissions since the connection was made (`tcpi_total_retrans`).
   var retransmitted: Int { Int(words[25]) }
   /// Segments that arrived, whatever was in them; it begins anew after 2^32 (`tcpi_segs_in`).

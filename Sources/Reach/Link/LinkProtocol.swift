@@ -20,9 +20,17 @@ public enum LinkProtocol {
 /// The numbers of the link. Units are in the names; sources are the measurements behind the design.
 public enum LinkLimits {
   public static let streamsPerLinkMax = 256
-  public static let streamWindowBytes = 1 << 20
-  public static let connectionWindowBytes = 16 << 20
-  public static let frameBytesMax = 16_384
+  /// The rate that one stream may reach on any round trip up to 40 ms; beyond that the largest window limits it.
+  public static let streamBytesPerSecond = 100 << 20
+  public static let streamWindowBytesMin = 512 * 1024
+  public static let streamWindowBytesMax = 4 << 20
+  /// The window of a connection, in windows of its streams.
+  public static let connectionWindows = 4
+  public static let frameBytesMax = 65_536
+  /// What one read takes at most.
+  public static let readBytesMax = 262_144
+  /// What the kernel holds of a connection that is not on the wire yet: what comes after it can be a small request.
+  public static let unsentBytesMax = 131_072
   public static let outboundHighWatermarkBytes = 256 * 1024
   public static let outboundLowWatermarkBytes = 64 * 1024
   public static let messageBytesMax = 4 << 20
@@ -123,18 +131,20 @@ extension NIOHTTP2Handler.Configuration {
   /// The library's defaults do not fit a link that lives for days between two authenticated peers: 64 KiB windows cap
   /// a stream at 1.5 MiB/s over 40 ms; `maximumConnectionGlitches` counts stream errors for the life of the
   /// connection and kills it at the 200th; 200 resets within 30 s (one busy page reload) do the same.
-  public static var link: Self {
+  ///
+  /// - Parameter streamWindowBytes: see `LinkWindow`.
+  public static func link(streamWindowBytes: Int) -> Self {
     var configuration = NIOHTTP2Handler.Configuration()
     configuration.connection.initialSettings = [
       HTTP2Setting(parameter: .maxConcurrentStreams, value: LinkLimits.streamsPerLinkMax),
       HTTP2Setting(parameter: .maxHeaderListSize, value: 16 * 1024),
-      HTTP2Setting(parameter: .initialWindowSize, value: LinkLimits.streamWindowBytes),
+      HTTP2Setting(parameter: .initialWindowSize, value: streamWindowBytes),
       HTTP2Setting(parameter: .maxFrameSize, value: LinkLimits.frameBytesMax),
     ]
-    configuration.connection.targetWindowSize = LinkLimits.connectionWindowBytes
+    configuration.connection.targetWindowSize = streamWindowBytes * LinkLimits.connectionWindows
     configuration.connection.maximumConnectionGlitches = Int.max
     configuration.connection.controlFrameRateLimit.maximumCount = 2_000
-    configuration.stream.targetWindowSize = LinkLimits.streamWindowBytes
+    configuration.stream.targetWindowSize = streamWindowBytes
     configuration.stream.outboundBufferSizeHighWatermark = LinkLimits.outboundHighWatermarkBytes
     configuration.stream.outboundBufferSizeLowWatermark = LinkLimits.outboundLowWatermarkBytes
     configuration.stream.streamResetFrameRateLimit.maximumCount = 20_000

@@ -17,7 +17,16 @@ extension Channel {
       (tcp(TCP_KEEPINTVL), LinkLimits.keepaliveIntervalSeconds),
       (tcp(TCP_KEEPCNT), LinkLimits.keepaliveProbes),
       (tcp(CInt(TCP_USER_TIMEOUT)), LinkLimits.tcpUserTimeoutMilliseconds),
+      (tcp(CInt(TCP_NOTSENT_LOWAT)), LinkLimits.unsentBytesMax),
     ]
-    return EventLoopFuture.andAllSucceed(settings.map { setOption($0.0, value: $0.1) }, on: eventLoop)
+    return EventLoopFuture.andAllSucceed(
+      settings.map { setOption($0.0, value: $0.1) } + [setReads()], on: eventLoop)
+  }
+
+  /// How a link and what it is joined to are read: in large pieces, and one piece a turn, so that a bulk transfer does
+  /// not hold up what else the event loop carries.
+  public func setReads() -> EventLoopFuture<Void> {
+    let sizes = AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 16_384, maximum: LinkLimits.readBytesMax)
+    return setOption(.recvAllocator, value: sizes).flatMap { self.setOption(.maxMessagesPerRead, value: 1) }
   }
 }
