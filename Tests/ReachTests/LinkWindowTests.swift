@@ -13,8 +13,8 @@ struct LinkWindowTests {
     "it holds what the round trip does, and no more",
     arguments: [
       Path(milliseconds: 0, kibibytes: 512), Path(milliseconds: 0.05, kibibytes: 512),
-      Path(milliseconds: 5, kibibytes: 512), Path(milliseconds: 10, kibibytes: 1_023),
-      Path(milliseconds: 20, kibibytes: 2_047), Path(milliseconds: 40, kibibytes: 4_095),
+      Path(milliseconds: 5, kibibytes: 512), Path(milliseconds: 10, kibibytes: 1_024),
+      Path(milliseconds: 20, kibibytes: 2_048), Path(milliseconds: 40, kibibytes: 4_096),
       Path(milliseconds: 300, kibibytes: 4_096), Path(milliseconds: 60_000, kibibytes: 4_096),
     ])
   func size(_ path: Path) {

@@ -9,7 +9,7 @@ import NIOHTTP2
 public enum LinkWindow {
   /// - Parameter roundTripMicroseconds: the least round trip of the connection; zero when none was measured.
   public static func streamBytes(roundTripMicroseconds: Int) -> Int {
-    let held = LinkLimits.streamBytesPerSecond / 1_000_000 * roundTripMicroseconds
+    let held = LinkLimits.streamBytesPerSecond * roundTripMicroseconds / 1_000_000
     return min(max(held, LinkLimits.streamWindowBytesMin), LinkLimits.streamWindowBytesMax)
   }
 

@@ -57,8 +57,7 @@ public final class StreamOpener: ChannelDuplexHandler {
   }
 
   public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    let bytes = unwrapOutboundIn(data)
-    context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes)))), promise: promise)
+    StreamBytes.write(unwrapOutboundIn(data), context, promise)
   }
 
   public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
@@ -93,6 +92,15 @@ public final class StreamBytes: ChannelDuplexHandler {
     StreamBytes.forward(frame, context)
   }
 
+  /// An empty frame would carry nothing, and the far end takes many of them for an attack on it.
+  static func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+    guard bytes.readableBytes > 0 else {
+      promise?.succeed()
+      return
+    }
+    context.write(NIOAny(HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(bytes)))), promise: promise)
+  }
+
   static func forward(_ frame: HTTP2Frame.FramePayload.Data, _ context: ChannelHandlerContext) {
     if case .byteBuffer(let bytes) = frame.data, bytes.readableBytes > 0 {
       context.fireChannelRead(NIOAny(bytes))
@@ -101,8 +109,7 @@ public final class StreamBytes: ChannelDuplexHandler {
   }
 
   public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    let bytes = unwrapOutboundIn(data)
-    context.write(wrapOutboundOut(.data(.init(data: .byteBuffer(bytes)))), promise: promise)
+    StreamBytes.write(unwrapOutboundIn(data), context, promise)
   }
 
   public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
