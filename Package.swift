@@ -153,7 +153,7 @@ let benchmarks: [Target] = [
   .executableTarget(
     name: "link-load",
     dependencies: [
-      "Deployment", "Fleet", "Gateway", "Connector", "Link", "Basics", arguments, logging, lifecycle, unixSignals,
+      "Deployment", "Fleet", "Gateway", "Connector", "Link", "Store", "Vault", "Basics", arguments, logging, lifecycle, unixSignals,
       nioCore, nioPosix,
     ], path: "Benchmarks/LinkLoad", swiftSettings: strict)
 ]

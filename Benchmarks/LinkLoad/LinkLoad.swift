@@ -5,5 +5,5 @@ import ArgumentParser
 struct LinkLoad: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "link-load", abstract: "Load through the link, for tests and benchmarks.",
-    subcommands: [ControlCommand.self, HostsCommand.self])
+    subcommands: [ControlCommand.self, HostsCommand.self, SeedCommand.self, FleetCommand.self])
 }

@@ -161,6 +161,19 @@ struct DirectoryTests {
     #expect(ConfigurationDecision.decide(found: "b", recorded: "a", wanted: "b") == .keep("b"))
   }
 
+  @Test("a configuration has drifted when it is neither what AW wrote nor what was there when AW asked for a start")
+  func drift() throws {
+    var record = InstanceRecord(
+      spec: InstanceSpec(
+        instance: .make(at: WallClock.system.now), slug: try Slug("acme-main"), org: try Slug("acme"),
+        runtime: .process, port: nil, image: nil, configuration: "{}"), port: 19_100)
+    #expect(!record.hasDrifted(found: "x"), "an older Connector accepted nothing yet")
+    record.configurationDigest = "written"
+    record.acceptedConfiguration = "accepted"
+    #expect(!record.hasDrifted(found: "written") && !record.hasDrifted(found: "accepted"))
+    #expect(record.hasDrifted(found: "x") && record.hasDrifted(found: nil))
+  }
+
   @Test("every value of an environment survives its file")
   func environment() {
     let values = ["A": "plain", "B": "two\nlines\r\n", "C": #"back\slash\n"#, "D": "", "E": "x=y # z", "F": "ü"]

@@ -99,6 +99,14 @@ struct ProvisioningTests {
       #expect(try await scene.operate("restart").state == .succeeded)
       let accepted = try await scene.until { $0.status.status == .current }
       #expect(accepted.version == Synthetic.version)
+      // As if somebody had edited its configuration on the Host.
+      let configuration = try #require(accepted.dataDirectory) + "/state/openclaw.json"
+      let text = try String(contentsOfFile: configuration, encoding: .utf8)
+      try (text + "\n").write(toFile: configuration, atomically: false, encoding: .utf8)
+      let edited = try await scene.until { $0.status.status == .degraded }
+      #expect(edited.status.primaryCause == .drift && edited.status.link == .runtime)
+      #expect(try await scene.operate("restart").state == .succeeded)
+      _ = try await scene.until { $0.status.status == .current }
       // As if something else had taken its port.
       try await scene.control.store.write { try $0.run("UPDATE instance SET gateway_device = 'another'") }
       let stranger = try await scene.until { view in

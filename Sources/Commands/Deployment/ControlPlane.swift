@@ -127,7 +127,7 @@ public final class ControlPlane: Sendable {
       changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, gateway: gateway, policy: policy, conscience: conscience, index: index, clock: clock)
-    linkWatch = LinkWatch(store: store, outbox: outbox, clock: clock, logger: logger)
+    linkWatch = LinkWatch(store: store, outbox: outbox, conscience: conscience, clock: clock, logger: logger)
     let sender = EndpointSender(vault: vault, logger: logger)
     alertsEngine = AlertsEngine(
       store: store, clock: clock, sender: node, publicURL: settings.publicURL, metrics: metrics, logger: logger,

@@ -37,6 +37,13 @@ public actor Vault {
     try change { try $0.put(secret, at: reference) }
   }
 
+  /// Stores many secrets in one step: all or none.
+  ///
+  /// - Throws: `vaultUnreadable` when the file cannot be read or written.
+  public func put(_ secrets: [SecretReference: Secret]) throws {
+    try change { file in for (reference, secret) in secrets { try file.put(secret, at: reference) } }
+  }
+
   /// Stores what `make` gives if there is nothing yet, and returns what is stored. Safe to repeat, and safe when two
   /// processes do it at once: both get the same secret.
   public func putIfAbsent(_ reference: SecretReference, make: @Sendable () throws -> Secret) throws -> Secret {

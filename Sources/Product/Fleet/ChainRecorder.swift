@@ -36,6 +36,8 @@ struct ChainRecorder: Sendable {
     /// What AW was asked to make of it, as the finder knew.
     let asked: Instance.State
     let report: ChainReport
+    /// Something larger than the Instance is told of instead of it: its change is recorded, and nobody is told.
+    var isHeld = false
   }
 
   /// - Returns: the evidence as it is now.
@@ -48,8 +50,10 @@ struct ChainRecorder: Sendable {
 
   /// Takes in what was found of Instances that the index has loaded.
   ///
+  /// - Returns: whether something was written.
   /// - Throws: when a change could not be recorded. The evidence itself is kept in memory all the same.
-  func record(_ findings: [Finding], doubt: SelfDoubt?) async throws {
+  @discardableResult
+  func record(_ findings: [Finding], doubt: SelfDoubt?) async throws -> Bool {
     let now = clock.now
     var news: [Finding] = []
     for finding in findings {
@@ -59,7 +63,7 @@ struct ChainRecorder: Sendable {
         guard doubt == nil else { return (isNew, false) }
         var looked = evidence
         let reading = StatusReading.of(looked, asked: finding.asked, policy: policy, now: now)
-        guard looked.look(reading, at: now).isEmpty else { return (true, true) }
+        guard looked.look(reading, at: now, isHeld: finding.isHeld).isEmpty else { return (true, true) }
         evidence = looked
         return (isNew, false)
       }
@@ -69,6 +73,7 @@ struct ChainRecorder: Sendable {
     for start in stride(from: 0, to: news.count, by: Self.batchMax) {
       try await write(Array(news[start..<min(start + Self.batchMax, news.count)]), doubt: doubt, at: now)
     }
+    return !news.isEmpty
   }
 
   private func write(_ findings: [Finding], doubt: SelfDoubt?, at now: Timestamp) async throws {
@@ -82,7 +87,7 @@ struct ChainRecorder: Sendable {
         }
         if doubt == nil {
           let reading = StatusReading.of(known, asked: instance.state, policy: policy, now: now)
-          try tell(known.look(reading, at: now), known, instance, at: now, in: tx)
+          try tell(known.look(reading, at: now, isHeld: finding.isHeld), known, instance, at: now, in: tx)
         }
         try FleetRecords.save(known, of: finding.id, at: now, in: tx)
         tx.afterCommit { [known, index] in
@@ -142,8 +147,11 @@ struct ChainRecorder: Sendable {
   /// Writes what was only confirmed: each Instance at most once in an interval.
   ///
   /// - Parameter all: also what was written a moment ago, for a shutdown.
-  func flush(all: Bool = false) async throws {
+  /// - Returns: whether something was written.
+  @discardableResult
+  func flush(all: Bool = false) async throws -> Bool {
     let now = clock.now
+    var wrote = false
     while case let pending = index.pending(now: now, apart: all ? .zero : policy.interval), !pending.isEmpty {
       try await store.write { tx in
         // What was removed meanwhile must not come back.
@@ -154,6 +162,8 @@ struct ChainRecorder: Sendable {
         for (goodAt, ids) in pending.good { try FleetRecords.save(goodAt: goodAt, of: ids, in: tx) }
         tx.afterCommit { index.stored(pending, at: now) }
       }
+      wrote = true
     }
+    return wrote
   }
 }

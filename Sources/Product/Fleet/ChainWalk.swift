@@ -42,7 +42,8 @@ public struct ChainWalk: Sendable {
     let dialer = TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id)
     for link in links {
       let broken = results.contains { if case .failed = $0.outcome { true } else { $0.outcome == .skipped } }
-      guard !broken else {
+      // A Gateway that answers and lets AW do too little leaves nothing to call it with.
+      guard !broken, client != nil || (link != .health && link != .turn) else {
         results.append(.init(link: link, outcome: .skipped, at: clock.now, durationMilliseconds: 0, evidence: .null))
         continue
       }
@@ -65,6 +66,8 @@ public struct ChainWalk: Sendable {
         }
         evidence = seen.evidence
         outcome = seen.degraded.map { .degraded(CheckFailure($0)) } ?? .passed
+      } catch let refusal as GatewayFailure where link == .hello && refusal.kind == .missingScope {
+        outcome = .degraded(CheckFailure(refusal.explained))
       } catch {
         outcome = .failed(CheckFailure(AWError.wrapping(error, doing: "The check of '\(link.title)'")))
       }
@@ -83,8 +86,14 @@ public struct ChainWalk: Sendable {
       throw AWError(.runtimeFailed, "The Host answered something else than a state.", next: "Update its Connector.")
     }
     guard state.phase == .running else { throw Self.notRunning(state) }
-    return Seen(evidence: try JSONValue(encoding: state))
+    return Seen(
+      evidence: try JSONValue(encoding: state),
+      degraded: state.configurationDrifted == true ? Self.configurationDrifted : nil)
   }
+
+  static let configurationDrifted = AWError(
+    .gatewayDrifted, "Its openclaw.json is no longer the one that AW last started it with.",
+    next: "Somebody changed it on the Host or through OpenClaw. To accept it: 'aw instance restart'.")
 
   /// Why an Instance does not run, as a person reads it.
   static func notRunning(_ state: RunState) -> AWError {

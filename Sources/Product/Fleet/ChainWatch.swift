@@ -27,6 +27,9 @@ public final class ChainWatch: Service {
   static let grace = Duration.seconds(15)
   /// A check that takes longer than this, its model turn apart, has its next one in the slow lane.
   static let slowAfter = Duration.seconds(2)
+  /// How often it dials its own AW Gateway, and for how long.
+  static let mirrorEvery = Duration.seconds(5)
+  static let sentinelDeadline = Duration.seconds(2)
   /// Words of Connectors that wait to be taken in. Those that are lost come again with the next heartbeat.
   static let wordsMax = 4_096
 
@@ -95,12 +98,18 @@ public final class ChainWatch: Service {
     await cancelWhenGracefulShutdown {
       await withDiscardingTaskGroup { group in
         group.addTask {
-          while (try? await self.timer.sleep(for: Self.tick)) != nil { self.waker.yield() }
+          var began = ContinuousClock.now
+          while (try? await self.timer.sleep(for: Self.tick)) != nil {
+            self.conscience.noteLag(ContinuousClock.now - began - Self.tick)
+            self.waker.yield()
+            began = .now
+          }
           self.waker.finish()
         }
         group.addTask { await self.again(every: Self.rereadEvery) { await self.reread() } }
         group.addTask { await self.again(every: Self.lookEvery) { await self.look() } }
         group.addTask { await self.again(every: Self.lookEvery) { await self.flush() } }
+        group.addTask { await self.again(every: Self.mirrorEvery) { await self.lookInTheMirror() } }
         group.addTask { for await word in self.words { await self.take(word) } }
         await self.checkWhatIsDue()
         group.cancelAll()
@@ -152,6 +161,7 @@ public final class ChainWatch: Service {
     guard let instance, instance.isWatched else { return forget(id) }
     try await index.load([id], from: store)
     watch(instance, isBusy: isBusy)
+    if instance.state != .active { conscience.forget(id) }
     if check {
       state.withLock { $0.schedule.nudge(id, now: clock.now) }
       waker.yield()
@@ -167,6 +177,7 @@ public final class ChainWatch: Service {
 
   private func forget(_ id: InstanceID) {
     state.withLock { $0.forget(id) }
+    conscience.forget(id)
     index.forget(id)
   }
 
@@ -189,34 +200,39 @@ public final class ChainWatch: Service {
     let report = ChainReport(results: [
       CheckResult(link: .host, outcome: .failed(failure), at: now, durationMilliseconds: 0, evidence: .null)
     ])
-    try await record(instances.map { .init(id: $0.id, asked: $0.state, report: report) })
+    try await record(instances.map { ($0, report) })
   }
 
   private func take(_ heartbeat: Heartbeat, from host: HostID) async throws {
     let now = clock.now
-    var findings: [ChainRecorder.Finding] = []
+    var findings: [(instance: Instance, report: ChainReport)] = []
     for group in heartbeat.groups {
       guard let report = ToldChain.report(group.facts, at: now) else { continue }
       let instances = state.withLock { $0.told(group.instances, by: host, isWell: group.facts.isWell, now: now) }
-      findings += instances.map { .init(id: $0.id, asked: $0.state, report: report) }
+      findings += instances.map { ($0, report) }
     }
-    let before = Dictionary(findings.map { ($0.id, index.evidence(of: $0.id)?.misses ?? 0) }) { first, _ in first }
+    let missed = Set(findings.map(\.instance.id).filter { (index.evidence(of: $0)?.misses ?? 0) > 0 })
     try await record(findings)
     // What is newly missed is confirmed, and what is back is let in again.
-    let odd = findings.filter { finding in
-      guard finding.asked == .active, let evidence = index.evidence(of: finding.id) else { return false }
-      let isOld = finding.report.broken != nil && before[finding.id, default: 0] > 0
-      return evidence.misses > 0 && !isOld
+    let odd = findings.filter { instance, report in
+      guard instance.state == .active, let evidence = index.evidence(of: instance.id) else { return false }
+      return evidence.misses > 0 && !(report.hasFailed && missed.contains(instance.id))
     }
     guard !odd.isEmpty else { return }
-    state.withLock { state in for finding in odd { state.schedule.nudge(finding.id, now: now) } }
+    state.withLock { state in for (instance, _) in odd { state.schedule.nudge(instance.id, now: now) } }
     waker.yield()
   }
 
-  private func record(_ findings: [ChainRecorder.Finding]) async throws {
-    try await recorder.record(findings, doubt: conscience.doubt)
-    for finding in findings {
-      conscience.note(finding.id, missingSince: index.evidence(of: finding.id)?.missingSince)
+  private func record(_ found: [(instance: Instance, report: ChainReport)]) async throws {
+    let findings = found.map { instance, report in
+      let isHeld = state.withLock { $0.outages.contains(instance.host) } || conscience.holds(instance)
+      return ChainRecorder.Finding(id: instance.id, asked: instance.state, report: report, isHeld: isHeld)
+    }
+    let began = ContinuousClock.now
+    let wrote = try await recorder.record(findings, doubt: conscience.doubt)
+    if wrote { conscience.noteWrite(ContinuousClock.now - began) }
+    for (instance, _) in found where instance.state == .active {
+      conscience.note(instance, missingSince: index.evidence(of: instance.id)?.missingSince)
     }
   }
 
@@ -224,35 +240,95 @@ public final class ChainWatch: Service {
 
   private func look() async {
     do {
-      let now = clock.now
       let linked = walk.gateway.connectedHosts
       for host in state.withLock({ $0.hosts }) { note(host, linked: linked.contains(host)) }
       try await lookAtOutages()
-      let active = state.withLock { $0.watched.values.filter { $0.state == .active } }
-      if let change = conscience.look(at: active, now: now) { try await record(change) }
+      let (census, unlinked) = state.withLock { ($0.census(), $0.outages.hosts) }
+      for change in conscience.look(census, unlinked: unlinked, now: clock.now) { try await record(change) }
     } catch {
       logger.error("the Watchdog could not look at itself", metadata: metadata(error))
     }
   }
 
+  /// Dials the AW Gateway as a Connector would: what is missed while that fails is no Host's fault.
+  private func lookInTheMirror() async {
+    do {
+      try await walk.gateway.dialItself(within: Self.sentinelDeadline)
+      conscience.noteSentinel(true)
+    } catch {
+      logger.warning("the AW Gateway cannot be dialled from here", metadata: ["error": "\(error)"])
+      conscience.noteSentinel(false)
+    }
+  }
+
   private func flush(all: Bool = false) async {
     do {
-      try await recorder.flush(all: all)
+      let began = ContinuousClock.now
+      if try await recorder.flush(all: all) { conscience.noteWrite(ContinuousClock.now - began) }
     } catch {
       // It stays in memory and is tried again.
       logger.error("what was checked could not be written yet", metadata: metadata(error))
     }
   }
 
-  /// A doubt that begins or ends is one entry, whatever it does to how many Instances.
+  /// What is larger than one Instance is one entry and one event, whatever it does to how many Instances.
   private func record(_ change: Conscience.Change) async throws {
-    let (kind, data) = change.entry
+    switch change {
+    case .began(let doubt, let lost):
+      let data: JSONValue = [
+        "cause": .string(doubt.cause.rawValue), "reason": .string(doubt.reason), "lost": .integer(Int64(lost)),
+      ]
+      try await record(.disruptionBegan, data) { FleetEvents.disruption(doubt, lost: lost, at: $0) }
+    case .ended:
+      try await record(.disruptionEnded, [:]) { FleetEvents.disruption(nil, lost: 0, at: $0) }
+    case .settling: judgeAnew { _ in true }
+    case .scope(.settling(let scope)): judgeAnew { $0.member.scopes.contains(scope) }
+    case .scope(.began(let scope, let lost, let all)):
+      let name = try await name(scope)
+      let data: JSONValue = [
+        "scope": .string(scope.text), "lost": .integer(Int64(lost)), "instances": .integer(Int64(all)),
+      ]
+      try await record(.scopeDisruptionBegan, data) {
+        FleetEvents.scopeDisruption(scope, name: name, lost: (lost, all), at: $0)
+      }
+    case .scope(.ended(let scope)):
+      let name = try await name(scope)
+      try await record(.scopeDisruptionEnded, ["scope": .string(scope.text)]) {
+        FleetEvents.scopeDisruption(scope, name: name, lost: nil, at: $0)
+      }
+    }
+  }
+
+  private func record(
+    _ kind: EvidenceKind, _ data: JSONValue, _ event: @escaping @Sendable (Timestamp) -> Event
+  ) async throws {
     let now = clock.now
-    logger.warning("the Watchdog's doubt changed", metadata: ["kind": "\(kind)"])
+    logger.warning("what the Watchdog believes changed", metadata: ["kind": "\(kind)"])
     try await store.write { [recorder] tx in
-      try recorder.evidence.append(
-        EvidenceEntry(kind: kind, at: now, actor: ChainRecorder.actor, data: data), in: tx)
-      try recorder.outbox.append(FleetEvents.disruption(change, at: now), in: tx)
+      try recorder.evidence.append(EvidenceEntry(kind: kind, at: now, actor: ChainRecorder.actor, data: data), in: tx)
+      try recorder.outbox.append(event(now), in: tx)
+    }
+  }
+
+  private func name(_ scope: DisruptionScope) async throws -> String {
+    switch scope {
+    case .host(let host):
+      "on the Host \(try await store.read { try FleetRecords.host(host, in: $0)?.slug.text } ?? host.text)"
+    case .release(let release): "of OpenClaw \(release)"
+    }
+  }
+
+  /// What was missed is forgotten, and everything checked soon: what is still lost has three new tries.
+  private func judgeAnew(_ concerns: (Instance) -> Bool) {
+    let now = clock.now
+    for instance in state.withLock({ Array($0.watched.values) }) where instance.state == .active && concerns(instance) {
+      guard let evidence = index.evidence(of: instance.id), evidence.misses > 0 else { continue }
+      _ = index.change(instance.id) { evidence in
+        evidence.pardon()
+        return (true, ())
+      }
+      conscience.note(instance, missingSince: nil)
+      state.withLock { $0.schedule.nudge(instance.id, now: now) }
     }
   }
 
@@ -282,7 +358,7 @@ public final class ChainWatch: Service {
         // What a shutdown cut off, or an operation that began meanwhile, says nothing about the Instance.
         if !Task.isCancelled, state.withLock({ $0.free(check.id) }) != nil {
           counters.walked(report)
-          try await record([.init(id: check.id, asked: instance.state, report: report)])
+          try await record([(instance, report)])
         }
         let evidence = index.evidence(of: check.id) ?? StatusEvidence()
         again = instance.state == .active ? ConfirmDecision.again(evidence, policy: policy, now: clock.now) : nil
@@ -298,79 +374,13 @@ public final class ChainWatch: Service {
 
   private func look(at instance: Instance, _ depth: WatchSchedule.Depth) async -> ChainReport {
     let links = CheckPlan.links(depth, index.evidence(of: instance.id) ?? StatusEvidence(), now: clock.now)
-    let report = await walk.walk(instance, links)
+    let report = await walk.walk(instance, links, patience: conscience.patience)
     // What the Host told a moment ago may no longer be so: the whole chain tells which link it is.
     guard !links.contains(.live), !report.isReached else { return report }
-    return await walk.walk(instance, ChainLink.deep)
+    return await walk.walk(instance, ChainLink.deep, patience: conscience.patience)
   }
 
   private func metadata(_ error: any Error) -> Logger.Metadata {
     ["error": "\(AWError.wrapping(error, doing: "The Watchdog").chain)"]
-  }
-}
-
-/// Who is watched and when: the Watchdog's memory beside the evidence, as a value.
-struct WatchState: Sendable {
-  private(set) var watched: [InstanceID: Instance] = [:]
-  private var busy: Set<InstanceID> = []
-  private var byHost: [HostID: Set<InstanceID>] = [:]
-  var schedule: WatchSchedule
-  var outages: HostOutages
-
-  init(policy: StatusPolicy, seed: UInt64) {
-    var limits = WatchSchedule.Limits()
-    (limits.light, limits.deep) = (policy.interval, policy.deepInterval)
-    schedule = WatchSchedule(limits: limits, seed: seed)
-    outages = HostOutages(policy: policy)
-  }
-
-  var hosts: [HostID] { Array(byHost.keys) }
-
-  func instances(on host: HostID) -> [Instance] {
-    (byHost[host] ?? []).compactMap { busy.contains($0) ? nil : watched[$0] }
-  }
-
-  /// The Instance, unless an operation is at work on it or its Host's outage tells of it.
-  func free(_ id: InstanceID) -> Instance? {
-    guard let instance = watched[id], !busy.contains(id), !outages.contains(instance.host) else { return nil }
-    return instance
-  }
-
-  mutating func watch(_ instance: Instance, isBusy: Bool, turn: Timestamp?, now: Timestamp) {
-    let id = instance.id
-    watched[id] = instance
-    byHost[instance.host, default: []].insert(id)
-    if isBusy { busy.insert(id) } else { busy.remove(id) }
-    guard !outages.contains(instance.host) else { return }
-    schedule.enter(id, runs: instance.state == .active, turn: turn ?? now, now: now)
-  }
-
-  mutating func forget(_ id: InstanceID) {
-    schedule.leave(id)
-    busy.remove(id)
-    guard let host = watched.removeValue(forKey: id)?.host else { return }
-    byHost[host]?.remove(id)
-    if byHost[host]?.isEmpty == true { byHost[host] = nil }
-  }
-
-  mutating func note(_ host: HostID, linked: Bool, now: Timestamp) {
-    guard outages.note(host, linked: linked, now: now) else { return }
-    for id in byHost[host] ?? [] {
-      guard linked, let instance = watched[id] else {
-        schedule.leave(id)
-        continue
-      }
-      schedule.enter(id, runs: instance.state == .active, turn: nil, now: now)
-      schedule.nudge(id, now: now)
-    }
-  }
-
-  /// - Returns: those of them that are on that Host and may be judged: a Host has no say over another's.
-  mutating func told(_ ids: [InstanceID], by host: HostID, isWell: Bool, now: Timestamp) -> [Instance] {
-    ids.compactMap { id in
-      guard let instance = watched[id], instance.host == host, !busy.contains(id) else { return nil }
-      if isWell || instance.state != .active { schedule.heard(id, now: now) }
-      return instance
-    }
   }
 }

@@ -9,12 +9,13 @@ extension EventType {
   public static let hostConnectionLost = EventType("aw.host.connection-lost")
   public static let lossReclassified = EventType("aw.loss.reclassified")
   public static let fleetDisruption = EventType("aw.fleet.disruption")
+  public static let scopeDisruption = EventType("aw.scope.disruption")
   public static let watchdogHeartbeat = EventType("aw.watchdog.heartbeat")
 
   /// Every type that the fleet tells of.
   public static let fleet: [EventType] = [
     .instanceStatusChanged, .instanceFlapping, .hostConnectionLost, .lossReclassified, .fleetDisruption,
-    .watchdogHeartbeat,
+    .scopeDisruption, .watchdogHeartbeat,
   ]
 }
 
@@ -55,6 +56,10 @@ enum FleetEvents {
     data["status"] = .string(hard.rawValue)
     data["reason"] = .string(reading.reason)
     data["cause"] = reading.link.map { .string($0.rawValue) } ?? .null
+    data["primaryCause"] =
+      reading.link.map { link in
+        .string(PrimaryCause.of(link, code.map { .init(code: $0, message: reading.reason, next: "") }).rawValue)
+      } ?? .null
     data["code"] = code.map { .string($0) } ?? .null
     if isOpen { data[EventData.runbook] = .string(isDrift ? "instance-drifted" : "instance-\(hard.rawValue)") }
     let title =
@@ -96,7 +101,7 @@ enum FleetEvents {
     [
       "instance": .string(instance.slug.text), "host": .string(names.host?.text ?? ""),
       EventData.org: .string(names.org?.text ?? ""), EventData.page: .string("/instances/\(instance.slug)"),
-      EventData.scopes: [.string(fleetScope), .string(scope(instance.host))],
+      EventData.scopes: .array(([fleetScope] + instance.member.scopes.map(\.text)).map { .string($0) }),
     ]
   }
 
@@ -146,11 +151,12 @@ enum FleetEvents {
 
   // MARK: - The fleet
 
-  static func disruption(_ change: Conscience.Change, at now: Timestamp) -> Event {
-    let doubt: SelfDoubt? = if case .began(let doubt) = change { doubt } else { nil }
+  /// The Watchdog doubts itself, or believes what it sees again.
+  static func disruption(_ doubt: SelfDoubt?, lost: Int, at now: Timestamp) -> Event {
     var data: [String: JSONValue] = [EventData.page: "/"]
     if let doubt {
       data["cause"] = .string(doubt.cause.rawValue)
+      data["lost"] = .integer(Int64(lost))
       data[EventData.inhibits] = .string(fleetScope)
       data[EventData.runbook] = "fleet-disruption"
     }
@@ -158,6 +164,32 @@ enum FleetEvents {
       id: "fleet/disruption/\(now.millisecondsSince1970)", type: .fleetDisruption, subject: fleetScope, time: now,
       org: nil, severity: .critical, condition: .init(key: "fleet/disruption", isOpen: doubt != nil),
       title: doubt?.reason ?? "The Watchdog believes what it sees again.", data: .object(data))
+  }
+
+  /// Much of what shares a Host or a release was lost together: one event stands for all of it.
+  ///
+  /// - Parameters:
+  ///   - name: of the scope, for people.
+  ///   - lost: how many of how many; nil when it is over.
+  static func scopeDisruption(
+    _ scope: DisruptionScope, name: String, lost: (count: Int, of: Int)?, at now: Timestamp
+  ) -> Event {
+    var data: [String: JSONValue] = [
+      "scope": .string(scope.text), EventData.page: "/", EventData.scopes: [.string(fleetScope)],
+    ]
+    if let lost {
+      data["lost"] = .integer(Int64(lost.count))
+      data["instances"] = .integer(Int64(lost.of))
+      data[EventData.inhibits] = .string(scope.text)
+      data[EventData.runbook] = "scope-disruption"
+    }
+    let title =
+      lost.map { "\($0.count) of \($0.of) Instances \(name) were lost at once." }
+      ?? "Most Instances \(name) are back."
+    return Event(
+      id: "\(scope.text)/disruption/\(now.millisecondsSince1970)", type: .scopeDisruption, subject: scope.text,
+      time: now, org: nil, severity: .critical,
+      condition: .init(key: "\(scope.text)/disruption", isOpen: lost != nil), title: title, data: .object(data))
   }
 
   /// Sent while the Watchdog lives: whoever misses it knows that nobody watches.

@@ -42,8 +42,10 @@ enum FleetSchemas {
   private static let status = JSONSchema.object(
     [
       "status": JSONSchema.oneOf(Status.allCases.map(\.rawValue)), "reason": JSONSchema.text, "link": link,
-      "evidenceAt": JSONSchema.time, "since": JSONSchema.time, "flapping": JSONSchema.bool,
-    ], optional: ["link", "evidenceAt", "since"])
+      "primaryCause": JSONSchema.oneOf(PrimaryCause.allCases.map(\.rawValue)),
+      "suppressed": JSONSchema.array(of: link), "evidenceAt": JSONSchema.time, "since": JSONSchema.time,
+      "flapping": JSONSchema.bool,
+    ], optional: ["link", "primaryCause", "evidenceAt", "since"])
 
   private static let step = JSONSchema.object(
     [

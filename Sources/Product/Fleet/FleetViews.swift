@@ -111,6 +111,10 @@ public struct StatusView: Codable, Sendable, Equatable {
   public let reason: String
   /// The link of the chain to look at, when one is broken.
   public let link: ChainLink?
+  /// What is to be mended; nil when nothing is.
+  public let primaryCause: PrimaryCause?
+  /// The links behind a failed one: nothing can be said of them until it is mended.
+  public let suppressed: [ChainLink]
   /// The age of this is what a screen shows.
   public let evidenceAt: Timestamp?
   /// Whether it goes back and forth: more than six changes within ten minutes, and no ten minutes of calm since.
@@ -118,12 +122,16 @@ public struct StatusView: Codable, Sendable, Equatable {
   /// Since when the status is this one, as recorded; nil when AW has not recorded it.
   public let since: Timestamp?
 
-  init(_ reading: StatusReading, _ evidence: StatusEvidence) {
+  init(_ reading: StatusReading, _ evidence: StatusEvidence, doubted: Bool) {
     let announced = evidence.announced
     flapping = evidence.flapping?.isFlapping ?? false
     status = reading.status
     reason = reading.reason
     link = reading.link
+    primaryCause = reading.primaryCause(evidence, doubted: doubted)
+    let isBroken = reading.status != .current
+    suppressed =
+      isBroken ? reading.link.map { PrimaryCause.suppressed(by: $0, evidence.newest[$0]?.outcome) } ?? [] : []
     evidenceAt = reading.evidenceAt
     since = announced?.status == reading.status ? announced?.at : nil
   }

@@ -14,12 +14,14 @@ public struct LinkWatch: Service {
 
   let store: Store
   let outbox: EventOutbox
+  let conscience: Conscience
   let clock: WallClock
   let logger: Logger
 
-  public init(store: Store, outbox: EventOutbox, clock: WallClock, logger: Logger) {
+  public init(store: Store, outbox: EventOutbox, conscience: Conscience, clock: WallClock, logger: Logger) {
     self.store = store
     self.outbox = outbox
+    self.conscience = conscience
     self.clock = clock
     self.logger = logger
   }
@@ -43,6 +45,8 @@ public struct LinkWatch: Service {
 
   /// Tells of every Host that is without a link too long. One that was told of is not told of again.
   func look() async throws {
+    // While the watch doubts itself one event stands for all: those that are still without a link then are told later.
+    guard conscience.doubt == nil else { return }
     let now = clock.now
     let tellable = now.advanced(by: .zero - Self.tellAfter)
     let news = try await store.read { tx in

@@ -19,14 +19,18 @@ public final class Connector: Service {
     /// Ends the Instances when the Connector is asked to end. What each is asked to be stays: the next Connector
     /// starts those that should run. Off, they run on without it.
     public var haltsInstances: Bool
+    /// Asks a port of this machine for `/healthz`.
+    public var probe: @Sendable (_ port: Int) async -> InstanceFacts.Answer
 
     public init(
-      directory: String, program: String, liveness: Liveness.Policy = .init(), haltsInstances: Bool = false
+      directory: String, program: String, liveness: Liveness.Policy = .init(), haltsInstances: Bool = false,
+      probe: @escaping @Sendable (_ port: Int) async -> InstanceFacts.Answer = Connector.answer
     ) {
       self.directory = directory
       self.program = program
       self.liveness = liveness
       self.haltsInstances = haltsInstances
+      self.probe = probe
     }
   }
 
@@ -250,7 +254,7 @@ public final class Connector: Service {
 
   /// Tells how the Instances are, for as long as the link is up.
   private func tell(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, every: Duration) async throws {
-    try await Pulse(runtimes: runtimes, every: every).run { heartbeat in
+    try await Pulse(runtimes: runtimes, every: every, probe: configuration.probe).run { heartbeat in
       try await outbound.write(try LinkCodec.encode(ControlMessage.heartbeat(heartbeat)))
     }
   }

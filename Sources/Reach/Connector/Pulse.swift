@@ -17,6 +17,7 @@ struct Pulse: Sendable {
 
   let runtimes: Runtimes
   let every: Duration
+  let probe: @Sendable (_ port: Int) async -> InstanceFacts.Answer
 
   /// Runs until it is cancelled or `send` throws.
   func run(_ send: (Heartbeat) async throws -> Void) async throws {
@@ -35,23 +36,26 @@ struct Pulse: Sendable {
       var answers: [InstanceID: InstanceFacts.Answer] = [:]
       for (index, (id, port)) in ports.enumerated() {
         if index >= Self.probesMax, let (id, answer) = await group.next() { answers[id] = answer }
-        group.addTask { (id, await Self.answer(of: port)) }
+        group.addTask { [probe] in (id, await probe(port)) }
       }
       for await (id, answer) in group { answers[id] = answer }
       return answers
     }
   }
+}
 
-  private static func answer(of port: Int) async -> InstanceFacts.Answer {
+extension Connector {
+  /// What a port of this machine says to `/healthz`.
+  @Sendable public static func answer(of port: Int) async -> InstanceFacts.Answer {
     let dialer = TCPDialer(host: "127.0.0.1", port: port)
     let began = ContinuousClock.now
     do {
-      let answer = try await Probe.live.ask(through: dialer, deadline: probeDeadline)
+      let answer = try await Probe.live.ask(through: dialer, deadline: Pulse.probeDeadline)
       return Probe.live.verdict(on: answer) == .passed ? .live : .wrong
     } catch {
       // What did not answer in time is told from what was refused by how long it took: the error is the same to a
       // person, and the deadline is far longer than a refusal on loopback takes.
-      return ContinuousClock.now - began >= probeDeadline ? .timeout : .refused
+      return ContinuousClock.now - began >= Pulse.probeDeadline ? .timeout : .refused
     }
   }
 }
@@ -90,7 +94,8 @@ struct PulseLedger: Sendable {
     var facts: [InstanceID: InstanceFacts] = [:]
     for (id, state) in states {
       facts[id] = InstanceFacts(
-        phase: state.phase, exitCode: state.exitCode, outOfMemory: state.outOfMemory, answer: answers[id]?.answer)
+        phase: state.phase, exitCode: state.exitCode, outOfMemory: state.outOfMemory, answer: answers[id]?.answer,
+        configurationDrifted: state.configurationDrifted == true)
     }
     defer { told = facts }
     if toldAt.map({ now - $0 >= every }) ?? true {

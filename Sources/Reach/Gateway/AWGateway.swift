@@ -158,6 +158,15 @@ public final class AWGateway: Service {
   /// The Hosts that have a link now.
   public var connectedHosts: Set<HostID> { shared.withLockedValue { Set($0.table.entries.keys.map(\.host)) } }
 
+  /// Dials the listener as a Connector would, and hangs up.
+  ///
+  /// - Throws: when it does not take the connection in time.
+  public func dialItself(within deadline: Duration) async throws {
+    guard let address = server.localAddress else { throw ChannelError.ioOnClosedChannel }
+    try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+      .connectTimeout(.milliseconds(deadline.milliseconds)).connect(to: address).get().close().get()
+  }
+
   /// Ends every link of a Host that may no longer have one.
   public func disconnect(_ host: HostID, reason: String) {
     let sessions = shared.withLockedValue { shared in

@@ -44,14 +44,20 @@ public struct InstanceFacts: Codable, Sendable, Hashable {
   public var outOfMemory: Bool
   /// Nil while it does not run.
   public var answer: Answer?
+  /// Somebody else than AW changed its configuration since AW last asked for a start.
+  public var configurationDrifted: Bool
 
-  public init(phase: RunState.Phase, exitCode: Int32? = nil, outOfMemory: Bool = false, answer: Answer? = nil) {
+  public init(
+    phase: RunState.Phase, exitCode: Int32? = nil, outOfMemory: Bool = false, answer: Answer? = nil,
+    configurationDrifted: Bool = false
+  ) {
     self.phase = phase
     self.exitCode = exitCode
     self.outOfMemory = outOfMemory
     self.answer = answer
+    self.configurationDrifted = configurationDrifted
   }
 
-  /// It runs and answers.
-  public var isWell: Bool { phase == .running && answer == .live }
+  /// It runs and answers, as AW started it.
+  public var isWell: Bool { phase == .running && answer == .live && !configurationDrifted }
 }

@@ -80,11 +80,13 @@ public struct RunState: Codable, Sendable, Equatable {
   public var restarts: Int
   /// Where the Instance's data lies on the Host.
   public var dataDirectory: String?
+  /// Somebody else than AW changed its configuration since AW last asked for a start.
+  public var configurationDrifted: Bool?
 
   public init(
     phase: Phase, port: Int? = nil, processID: Int32? = nil, containerID: String? = nil, imageDigest: String? = nil,
     startedAt: Timestamp? = nil, exitCode: Int32? = nil, outOfMemory: Bool = false, restarts: Int = 0,
-    dataDirectory: String? = nil
+    dataDirectory: String? = nil, configurationDrifted: Bool? = nil
   ) {
     self.phase = phase
     self.port = port
@@ -96,6 +98,7 @@ public struct RunState: Codable, Sendable, Equatable {
     self.outOfMemory = outOfMemory
     self.restarts = restarts
     self.dataDirectory = dataDirectory
+    self.configurationDrifted = configurationDrifted
   }
 }
 

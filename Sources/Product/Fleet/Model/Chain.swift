@@ -160,6 +160,11 @@ public struct ChainReport: Codable, Sendable, Equatable {
     }
   }
 
+  /// Some link did not pass and is not only degraded.
+  public var hasFailed: Bool {
+    results.contains { if case .failed = $0.outcome { true } else { false } }
+  }
+
   /// It did not look further than the Host itself can tell.
   public var isLight: Bool { results.allSatisfy { ChainLink.light.contains($0.link) } }
 

@@ -18,6 +18,8 @@ struct HostOutages: Sendable {
 
   init(policy: StatusPolicy) { self.policy = policy }
 
+  var hosts: Set<HostID> { Set(outages.keys) }
+
   func contains(_ host: HostID) -> Bool { outages[host] != nil }
 
   /// - Returns: whether that is news.
@@ -59,17 +61,21 @@ enum ToldChain {
 
   /// Nil while there is nothing to conclude from it.
   static func report(_ facts: InstanceFacts, at now: Timestamp) -> ChainReport? {
-    func result(_ link: ChainLink, _ error: AWError?) -> CheckResult {
-      CheckResult(
-        link: link, outcome: error.map { .failed(CheckFailure($0)) } ?? .passed, at: now, durationMilliseconds: 0,
-        evidence: evidence)
+    func result(_ link: ChainLink, _ error: AWError?, degraded: AWError? = nil) -> CheckResult {
+      let outcome = error.map { CheckResult.Outcome.failed(CheckFailure($0)) }
+      return CheckResult(
+        link: link, outcome: outcome ?? degraded.map { .degraded(CheckFailure($0)) } ?? .passed, at: now,
+        durationMilliseconds: 0, evidence: evidence)
     }
     guard facts.phase == .running else {
       let state = RunState(phase: facts.phase, exitCode: facts.exitCode, outOfMemory: facts.outOfMemory)
       return ChainReport(results: [result(.host, nil), result(.runtime, ChainWalk.notRunning(state))])
     }
     guard let answer = facts.answer else { return nil }
-    return ChainReport(results: [result(.host, nil), result(.runtime, nil), result(.live, failure(answer))])
+    let drift = facts.configurationDrifted ? ChainWalk.configurationDrifted : nil
+    return ChainReport(results: [
+      result(.host, nil), result(.runtime, nil, degraded: drift), result(.live, failure(answer)),
+    ])
   }
 
   private static func failure(_ answer: InstanceFacts.Answer) -> AWError? {

@@ -1,17 +1,22 @@
 import Basics
 import Link
 
-/// Whether the watch should blame the fleet, one part of it, or itself: a pure decision over what was missed lately.
+/// Whether the watch should blame the fleet, one part of it, or itself: a pure decision over what was missed lately and
+/// over how the watch itself is doing.
 ///
-/// Many Instances that are lost at once have one cause. When one Host explains most of them, it is that Host. When
-/// nothing but the watch has them all in common, it is the watch: then no Instance is called unreachable, and what AW
-/// knew last is shown with the doubt.
+/// Many Instances that are lost at once have one cause. When one scope explains most of them, it is that scope: see
+/// `Disruption`. When nothing but the watch has them all in common, it is the watch: then no Instance is called
+/// unreachable, and what AW knew last is shown with the doubt.
 public struct SelfDoubt: Codable, Sendable, Equatable {
   public enum Cause: String, Codable, Sendable {
     /// Too many Instances of too many Hosts at once.
     case correlatedLoss = "correlated_loss"
     /// The watch itself runs late.
     case stalled
+    /// The control plane does not reach its own AW Gateway.
+    case sentinel
+    /// Several smaller signs together.
+    case overloaded
   }
 
   public let cause: Cause
@@ -32,36 +37,57 @@ public struct SelfDoubt: Codable, Sendable, Equatable {
   public static let explainedShare = 0.8
   /// A watch that is later than this with its own look doubts what it sees.
   public static let lateMax = Duration.seconds(3)
+  /// From this score on, nothing new is called unreachable. Below, deadlines are longer.
+  public static let scoreMax = 3
 
-  /// What the watch knows of one Instance: where it is, and since when every walk misses it.
-  public struct Watched: Sendable, Equatable {
-    public let host: HostID
-    public let missingSince: Timestamp?
+  /// Whether so many of so many are a wave.
+  static func isWave(_ lost: Int, of all: Int) -> Bool { lost > max(lostMin, Int(Double(all) * lostShare)) }
+}
 
-    public init(host: HostID, missingSince: Timestamp?) {
-      self.host = host
-      self.missingSince = missingSince
-    }
+/// How the watch itself is doing.
+struct SelfSigns: Sendable, Equatable {
+  /// How late its own last look was.
+  var late = Duration.zero
+  /// The 99th percentile of how late what it asked for at a time was done, over a minute.
+  var lag = Duration.zero
+  /// The 99th percentile of how long its writes took, over its last hundred.
+  var write = Duration.zero
+  /// How often in a row its own AW Gateway did not let it dial.
+  var sentinelMisses = 0
+
+  static let lagMax = Duration.milliseconds(250)
+  static let lagTooMuch = Duration.seconds(1)
+  static let writeMax = Duration.seconds(1)
+  /// One dial can be unlucky.
+  static let sentinelMissesMax = 2
+
+  /// 0 to 7, as in Lifeguard's local health: how little its own measurements are worth.
+  var score: Int {
+    var score = 0
+    if late > SelfDoubt.lateMax { score += 3 }
+    if lag > Self.lagMax { score += 1 }
+    if lag > Self.lagTooMuch { score += 1 }
+    if write > Self.writeMax { score += 1 }
+    if sentinelMisses >= Self.sentinelMissesMax { score += 3 }
+    return min(score, 7)
   }
 
-  /// - Parameters:
-  ///   - all: every Instance that is meant to run.
-  ///   - late: how late the watch's own last look was.
-  /// - Returns: nil when the watch may believe what it sees.
-  public static func judge(_ all: [Watched], late: Duration, now: Timestamp) -> SelfDoubt? {
-    if late > lateMax {
+  /// By how much deadlines are longer than they are.
+  var patience: Double { Double(1 + score) }
+
+  var doubt: SelfDoubt? {
+    guard score >= SelfDoubt.scoreMax else { return nil }
+    if late > SelfDoubt.lateMax {
       return SelfDoubt(
         .stalled, "The Watchdog ran \(Int(late.seconds)) s late: what it missed may be its own fault.")
     }
-    let lost = all.filter { watched in watched.missingSince.map { now.since($0) <= within } ?? false }
-    guard lost.count > max(lostMin, Int(Double(all.count) * lostShare)) else { return nil }
-    let byHost = Dictionary(grouping: lost, by: \.host).mapValues(\.count)
-    let most = byHost.values.max() ?? 0
-    guard Double(most) < explainedShare * Double(lost.count) else { return nil }
+    if sentinelMisses >= Self.sentinelMissesMax {
+      return SelfDoubt(.sentinel, "The control plane does not reach its own AW Gateway: what it misses proves nothing.")
+    }
     return SelfDoubt(
-      .correlatedLoss,
-      "\(lost.count) of \(all.count) Instances on \(byHost.count) Hosts were missed within \(Int(within.seconds)) s: "
-        + "that is more likely the control plane's own network than all of them.")
+      .overloaded,
+      "The control plane is slow (\(lag.milliseconds) ms late, writes take \(write.milliseconds) ms): "
+        + "what it misses proves little.")
   }
 }
 

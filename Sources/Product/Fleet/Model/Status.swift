@@ -102,7 +102,7 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
       return false
     }
     for result in report.results where result.outcome != .skipped { newest[result.link] = result }
-    if report.isLight, report.broken == nil {
+    if report.isLight, !report.hasFailed {
       // What answers its port may still not let AW in: only a deep check tells. But of an Instance that was missed
       // because its Host had no link, nothing bad was ever seen.
       if missedItself != true { found(at) }
@@ -110,15 +110,23 @@ public struct StatusEvidence: Codable, Sendable, Equatable {
       lastReachedAt = at
       found(at)
     } else {
+      let isItself = report.broken?.link != .host
+      // Its Host is back and it is not: that is another matter than the link, and is proven anew.
+      if isItself, misses > 0, missedItself != true { pardon() }
       misses += 1
       missingSince = missingSince ?? at
-      if report.broken?.link != .host { missedItself = true }
+      if isItself { missedItself = true }
     }
     return true
   }
 
   private mutating func found(_ at: Timestamp) {
     goodAt = at
+    pardon()
+  }
+
+  /// Begins to count anew, because what was missed may have had another cause.
+  mutating func pardon() {
     misses = 0
     (missingSince, missedItself) = (nil, nil)
   }

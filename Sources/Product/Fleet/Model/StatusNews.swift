@@ -16,14 +16,16 @@ struct StatusNews: Sendable, Equatable {
 
 extension StatusEvidence {
   /// Takes one look into account. Not called while the watch doubts itself: then no single Instance's change is news.
-  mutating func look(_ reading: StatusReading, at now: Timestamp) -> StatusNews {
+  ///
+  /// - Parameter isHeld: people are told of something larger instead: what they were told of this one stays.
+  mutating func look(_ reading: StatusReading, at now: Timestamp, isHeld: Bool = false) -> StatusNews {
     // An Instance of which nothing was recorded yet is one that AW does not know.
     let before = announced?.status ?? .unknown
     var flapping = flapping ?? Flapping()
     let change = flapping.look(changed: before != reading.status, at: now)
     // While a status goes back and forth people are told that, and nothing else.
     var hard = hard ?? HardStatus()
-    let told = flapping.isFlapping ? nil : hard.look(reading.status, at: now)
+    let told = flapping.isFlapping || isHeld ? nil : hard.look(reading.status, at: now)
     self.flapping = flapping
     self.hard = hard
     if before != reading.status { announced = .init(status: reading.status, at: now) }

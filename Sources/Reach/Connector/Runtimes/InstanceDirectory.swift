@@ -59,10 +59,13 @@ struct InstanceDirectory: Sendable, Equatable {
     return EnvironmentFile.values(String(decoding: bytes, as: UTF8.self))
   }
 
+  /// SHA-256 of `openclaw.json` as it is; nil when it is missing.
+  func configurationNow() throws -> String? { try DurableFile.read(configuration).map { SHA256.hex($0) } }
+
   /// Writes `openclaw.json` when that is AW's to do, and returns the digest to record.
   func save(configuration text: String, recorded: String?, owner: FileOwner?) throws -> String? {
-    let found = try DurableFile.read(configuration).map { SHA256.hex($0) }
-    switch ConfigurationDecision.decide(found: found, recorded: recorded, wanted: SHA256.hex(Array(text.utf8))) {
+    let (found, wanted) = (try configurationNow(), SHA256.hex(Array(text.utf8)))
+    switch ConfigurationDecision.decide(found: found, recorded: recorded, wanted: wanted) {
     case .write(let digest):
       try DurableFile.write(Array(text.utf8), to: configuration, owner: owner)
       return digest
@@ -88,6 +91,16 @@ enum ConfigurationDecision: Equatable {
     // Also after a crash between writing the file and recording it.
     if found == wanted { return .keep(wanted) }
     return found == recorded ? .write(wanted) : .keep(recorded)
+  }
+}
+
+extension InstanceRecord {
+  /// Whether somebody else than AW changed the configuration since AW last asked for a start.
+  ///
+  /// - Parameter found: the digest of the file, nil when it is missing.
+  func hasDrifted(found: String?) -> Bool {
+    guard let acceptedConfiguration else { return false }
+    return found != acceptedConfiguration && found != configurationDigest
   }
 }
 

@@ -51,8 +51,11 @@ extension InstanceKeeper {
         throw AWError.portTaken(item.entry.record.port, by: holder?.record.spec.slug.text)
       }
       let before = item.entry.record
+      let configuration = try item.entry.directory.configurationNow()
+      kept[instance]?.drifted = false
       try update(instance) {
         $0.desired = .running
+        $0.acceptedConfiguration = configuration
         if item.handle == nil { $0.lastExit = nil }
       }
       do {
@@ -202,7 +205,7 @@ extension InstanceKeeper {
       imageDigest: record.image?.digest, startedAt: item.handle?.startedAt,
       exitCode: phase == .exited ? record.lastExit?.code : nil,
       outOfMemory: phase == .running ? false : record.lastExit?.outOfMemory ?? false, restarts: record.restarts,
-      dataDirectory: item.entry.directory.path)
+      dataDirectory: item.entry.directory.path, configurationDrifted: item.drifted ? true : nil)
   }
 }
 

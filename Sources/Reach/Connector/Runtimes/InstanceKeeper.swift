@@ -14,6 +14,8 @@ actor InstanceKeeper {
     var handle: RunHandle?
     /// Did not end within `killGrace` of SIGKILL.
     var stuck = false
+    /// Its configuration is no longer the one that AW wrote or accepted.
+    var drifted = false
     var timer: Task<Void, Never>?
     var watch: Task<Void, Never>?
   }
@@ -196,11 +198,15 @@ actor InstanceKeeper {
   private func housekeep() async {
     for item in kept.values where item.handle != nil {
       do {
+        let found = try item.entry.directory.configurationNow()
+        let instance = item.entry.record.spec.instance
+        // What was accepted while the file was read is in the newer record.
+        if let record = kept[instance]?.entry.record { kept[instance]?.drifted = record.hasDrifted(found: found) }
         try await backend.housekeep(item.entry)
       } catch {
         // Tried again at the next turn.
         logger.warning(
-          "an Instance's output log could not be turned over", metadata: ["reason": "\(error)"])
+          "an Instance's files could not be looked after", metadata: ["reason": "\(error)"])
       }
     }
   }

@@ -37,6 +37,8 @@ struct InstanceRecord: Codable, Sendable, Equatable {
   var installed = true
   /// SHA-256 of the `openclaw.json` that AW wrote last.
   var configurationDigest: String?
+  /// SHA-256 of the `openclaw.json` that was there when AW last asked for a start: whoever wrote it, it was accepted.
+  var acceptedConfiguration: String?
   var launch: Launch?
   var lastExit: InstanceExit?
   var restarts = 0
