@@ -41,7 +41,10 @@ enum LinkAcceptor {
     negotiation.protocolNegotiationResult.whenComplete { result in
       deadline.cancel()
       guard case .failure(let error) = result else { return }
-      logger.info("a connection was refused", metadata: ["reason": "\(error)"])
+      // One that hung up before it said anything is a load balancer's look, or the control plane's own.
+      let isLook = if case .outputClosed = error as? ChannelError { true } else { false }
+      logger.log(
+        level: isLook ? .debug : .info, "a connection was refused", metadata: ["reason": "\(error)"])
       channel.close(promise: nil)
     }
   }
