@@ -351,7 +351,7 @@ public final class ChainWatch: Service {
     var (turn, again): (Timestamp?, Duration?) = (nil, nil)
     var patience = Duration.zero
     // An operation on the Instance moves what a check would look at; it ends with a check of its own.
-    if let instance = state.withLock({ $0.free(check.id) }) {
+    if let instance = state.withLock({ $0.free(check.id) }), !isTooEarly(for: instance) {
       do {
         let report = await look(at: instance, check.depth)
         patience = .milliseconds(report.result(.turn)?.durationMilliseconds ?? 0)
@@ -370,6 +370,10 @@ public final class ChainWatch: Service {
     }
     let slow = ContinuousClock.now - began - patience >= Self.slowAfter
     state.withLock { $0.schedule.ended(check.id, slow: slow, again: again, turn: turn, now: clock.now) }
+  }
+
+  private func isTooEarly(for instance: Instance) -> Bool {
+    !walk.gateway.isConnected(instance.host) && clock.now.since(startedAt) < Self.grace
   }
 
   private func look(at instance: Instance, _ depth: WatchSchedule.Depth) async -> ChainReport {
