@@ -97,6 +97,10 @@ def until(condition, seconds, every=0.2):
     raise TimeoutError(f"not within {seconds} s")
 
 
+def note(what):
+    print(f"{time.strftime('%T')} {what}", file=sys.stderr, flush=True)
+
+
 def one_instance(deployment):
     """A Host with one Instance, provisioned and verified. It runs on when its Connector ends."""
     control = deployment.serve()
@@ -145,9 +149,14 @@ def verdict(database, fleet, deployment, line, budget):
     broken = fleet.tell(line)
     known = until(lambda: database.events(head).get("aw.instance.status-changed"), budget, 0.1)
     mended = fleet.tell("well")
-    back = until(
-        lambda: ask(deployment, "/instances/acme-main")["status"]["status"] == "current", budget, 0.1)
-    time.sleep(30)  # until people have been told of the end, too
+    try:
+        back = until(
+            lambda: ask(deployment, "/instances/acme-main")["status"]["status"] == "current", budget, 0.1)
+    except TimeoutError:
+        note(json.dumps(ask(deployment, "/instances/acme-main")))
+        raise
+    note(f"{line}: {known - broken:.1f} s")
+    time.sleep(20)  # until people have been told of the end, too
     return known - broken, back - mended
 
 
@@ -165,7 +174,8 @@ def measure(programs, folder, words):
         database = Database(folder + "/control/aw.sqlite")
         current = until(
             lambda: statuses(deployment)["current"] == words.instances, 300, 1) - started
-        time.sleep(60)
+        note("all are current")
+        time.sleep(30)
         before, at = processor_seconds(control.pid), time.monotonic()
         time.sleep(words.seconds)
         share = 100 * (processor_seconds(control.pid) - before) / (time.monotonic() - at)
@@ -175,11 +185,12 @@ def measure(programs, folder, words):
         black_hole = verdict(database, fleet, deployment, "hole 1", 60)
         head = database.head()
         fleet.tell(f"crash {words.instances // 2}")
-        time.sleep(90)
+        time.sleep(60)
         lost = database.events(head)
         during = statuses(deployment)
         fleet.tell("well")
-        time.sleep(120)
+        note("half is lost")
+        time.sleep(90)
         after = statuses(deployment)
         events = database.events(head)
     finally:
@@ -199,10 +210,10 @@ def measure(programs, folder, words):
         f"| `current` at the end of that | {steady['current']:,} |",
         f"| a crash, until people are told; back, until it shows | {crash[0]:.1f} s; {crash[1]:.1f} s |",
         f"| a black hole, until people are told; back, until it shows | {black_hole[0]:.1f} s; {black_hole[1]:.1f} s |",
-        f"| {words.instances // 2:,} lost at once, events within 90 s | "
+        f"| {words.instances // 2:,} lost at once, events within 60 s | "
         f"{sum(lost.values())}: {', '.join(f'{kind} {count}' for kind, count in lost.items()) or 'none'} |",
         f"| the same: statuses then | {words_of(during)} |",
-        f"| all back, 120 s later: events in all | {sum(events.values())} |",
+        f"| all back, 90 s later: events in all | {sum(events.values())} |",
         f"| the same: statuses then | {words_of(after)} |",
     ]) + "\n"
 
