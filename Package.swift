@@ -180,7 +180,7 @@ let roomTests: [Target] = [
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
   tests(
     "ReachTests", "ReachTests",
-    ["Link", "Gateway", "Connector", "Basics", logging, nioCore, nioPosix, nioConcurrency, x509]),
+    ["Link", "Gateway", "Connector", "Basics", logging, lifecycle, nioCore, nioPosix, nioConcurrency, x509]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),

@@ -49,7 +49,7 @@ struct Forwarder: Service {
       guard ids.count == 2, let host = HostID(String(ids[0])), let instance = InstanceID(String(ids[1])) else {
         throw Failed("\(target) names no target")
       }
-      try await gateway.session(of: host).open(.openClaw(instance)) { join($0, connection) }
+      try await gateway.open(.openClaw(instance), on: host) { join($0, connection) }
     } catch {
       logger.debug("a connection was not forwarded", metadata: ["error": "\(error)"])
       close(connection)

@@ -16,6 +16,7 @@ struct HostsCommand: AsyncParsableCommand {
   @Option(help: "Where the identities are kept.") var data: String
   @Option(help: "ADDRESS:PORT of the AW Gateway.") var gateway: String
   @Option(help: "The port of 127.0.0.1 that stands for every Instance.") var origin: Int
+  @Option(help: "How many connections each keeps.") var connections = 1
   @Flag(help: "End when all tickets are redeemed.") var enrolOnly = false
 
   func run() async throws {
@@ -33,7 +34,7 @@ struct HostsCommand: AsyncParsableCommand {
     let runtime = FixedRuntime(port: origin)
     let connectors = try (0..<number).map { number in
       try Connector(
-        configuration: .init(directory: "\(data)/\(number)", program: "link-load"),
+        configuration: .init(directory: "\(data)/\(number)", program: "link-load", connections: connections),
         runtimes: Runtimes([runtime], logger: logger), logger: logger)
     }
     try FileHandle.standardOutput.write(contentsOf: Data("dialling\n".utf8))

@@ -52,7 +52,7 @@ struct FuzzTests {
           runtimes: [.init(kind: .process, available: true, detail: "")])),
       .registered(.init(connection: "c", reconnectSpreadMilliseconds: 2_000, certificateNotAfter: now)),
       .refused(refused), .renew(signingRequest: "-----BEGIN"), .certificate(bundle),
-      .drain(reason: "restart", spreadMilliseconds: 2_000), .unregister(reason: "shutdown"),
+      .drain(reason: .restart, spreadMilliseconds: 2_000), .unregister(reason: "shutdown"),
     ]
     let instance = InstanceID.make(at: now)
     let calls: [RuntimeCall] = [

@@ -138,7 +138,7 @@ actor Site {
     programs = Programs(site: names, controlPlane: serving, connector: connector, all: [model, serving, connector])
     let client = client
     let linked = try await Pace.until(within: .seconds(60)) {
-      try await client.send(.get, "/hosts/host-1", as: HostView.self).connected
+      try await client.send(.get, "/hosts/host-1", as: HostView.self).connections == 2
     }
     try #require(linked != nil, "the Host did not link: \(connector.log.suffix(2_000))")
     _ = try await client.send(.post, "/orgs", body: ["slug": "acme"])

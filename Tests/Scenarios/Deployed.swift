@@ -144,8 +144,9 @@ actor Deployed {
     host = try await parts.connect(ticket: String(ticket), replacing: true)
   }
 
+  /// Waits until the Host has both of its connections.
   nonisolated func linked() async throws {
-    while try await !client.send(.get, "/hosts/host-1", as: HostView.self).connected { await Task.yield() }
+    while try await client.send(.get, "/hosts/host-1", as: HostView.self).connections < 2 { await Task.yield() }
   }
 
   nonisolated func unlinked() async throws {

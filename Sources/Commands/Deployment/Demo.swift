@@ -68,6 +68,8 @@ public struct Demo: Sendable {
   public func services(_ running: ControlPlane.Running) async throws -> [any Service] {
     var hostSettings = settings.host
     hostSettings.haltsInstances = true
+    // Both ends are one process: a second connection would break with the first.
+    hostSettings.connections = 1
     let program = HostProgram(directory: directory.host, settings: hostSettings, logger: logger)
     if !program.isEnrolled {
       let invitation = try await control.fleet.inviteHost(try Slug(Self.host), as: actor)

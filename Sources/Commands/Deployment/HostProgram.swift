@@ -16,6 +16,10 @@ public struct HostProgram: Sendable {
     public var dockerSocket = "/var/run/docker.sock"
     /// Each Instance of the process runtime as a system user of its own; root only.
     public var ownUsers = false
+    /// How many connections to keep to the AW Gateway.
+    public var connections = LinkLimits.connectionsDefault
+    /// Where to dial it, one address for each connection in turn; empty takes that of the enrolment.
+    public var gateways: [ControlPlaneSettings.Listen] = []
     /// Ends the Instances when the Connector is asked to end; the next one starts them again.
     public var haltsInstances = false
 
@@ -72,7 +76,9 @@ public struct HostProgram: Sendable {
       ], logger: logger)
     return try Connector(
       configuration: .init(
-        directory: directory, program: Release.program, haltsInstances: settings.haltsInstances),
+        directory: directory, program: Release.program, connections: settings.connections,
+        gateways: settings.gateways.map { .init(address: $0.address, port: $0.port) },
+        haltsInstances: settings.haltsInstances),
       runtimes: runtimes, clock: clock, logger: logger)
   }
 }

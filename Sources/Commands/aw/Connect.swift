@@ -32,6 +32,13 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   var openclawArgument: [String] = []
   @Option(help: ArgumentHelp("The Docker Engine's socket.", valueName: "path"), completion: .file())
   var dockerSocket = "/var/run/docker.sock"
+  @Option(help: ArgumentHelp("How many connections to keep to the AW Gateway.", valueName: "1|2"))
+  var connections = LinkLimits.connectionsDefault
+  @Option(
+    help: ArgumentHelp(
+      "Dial the AW Gateway here instead of where this machine enrolled; twice, each connection has its own address.",
+      valueName: "address:port"))
+  var gateway: [String] = []
   @Flag(help: "Run each Instance of the process runtime as a system user of its own. Needs root.") var ownUsers = false
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
@@ -47,6 +54,8 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
     settings.openClawArguments = openclawArgument
     settings.dockerSocket = dockerSocket
     settings.ownUsers = ownUsers
+    settings.connections = connections
+    settings.gateways = try gateway.map { try .init($0) }
     let program = HostProgram(directory: directory.path, settings: settings, logger: logger)
     if let enrol { try await redeem(at: enrol, program) }
     guard program.isEnrolled else {
@@ -55,6 +64,13 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
         next: "Paste the line that 'aw host enroll NAME' prints on the control plane.")
     }
     try await program.run()
+  }
+
+  func validate() throws {
+    guard (1...LinkLimits.connectionsDefault).contains(connections), gateway.count <= LinkLimits.connectionsDefault
+    else {
+      throw ValidationError("A Connector keeps one or two connections, to as many addresses at most.")
+    }
   }
 
   private func redeem(at gateway: String, _ program: HostProgram) async throws {
@@ -75,7 +91,7 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   private func plan(_ path: String) -> Plan {
     var steps = ["Keep the Host's identity and its Instances in \(path)."]
     if let enrol { steps.append("Redeem the ticket from standard input at \(enrol).") }
-    return Plan(
-      act: "connect", subject: "this machine", steps: steps + ["Keep a link to the AW Gateway until told to end."])
+    steps.append("Keep a link to the AW Gateway until told to end, over \(Console.count(connections, "connection")).")
+    return Plan(act: "connect", subject: "this machine", steps: steps)
   }
 }

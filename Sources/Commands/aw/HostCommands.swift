@@ -72,9 +72,11 @@ struct HostCommands: AsyncParsableCommand {
     }
   }
 
-  /// `linked, for 3 min`; since when there is none.
+  /// `linked, since 3 min, over 2 connections`; since when there is none.
   static func link(_ host: HostView) -> String {
-    if host.connected { return "linked, since \(Console.age(host.connectedAt))" }
+    if host.connected {
+      return "linked, since \(Console.age(host.connectedAt)), over \(Console.count(host.connections, "connection"))"
+    }
     return host.disconnectedAt.map { "no link, since \(Console.age($0))" } ?? "never linked"
   }
 

@@ -53,7 +53,7 @@ public struct ChainWalk: Sendable {
       do {
         let seen: Seen
         switch link {
-        case .host: seen = Seen(evidence: ["connection": .string(try gateway.session(of: instance.host).connection)])
+        case .host: seen = try hostLink(instance.host)
         case .runtime: seen = try await runtime(instance)
         case .live: seen = try await probe(.live, dialer, patience)
         case .ready: seen = try await probe(.ready, dialer, patience)
@@ -79,9 +79,17 @@ public struct ChainWalk: Sendable {
     return ChainReport(results: results)
   }
 
+  private func hostLink(_ host: HostID) throws -> Seen {
+    Seen(
+      evidence: [
+        "connection": .string(try gateway.session(of: host).connection),
+        "connections": .integer(Int64(gateway.connections(of: host))),
+      ], degraded: gateway.shortage(of: host))
+  }
+
   private func runtime(_ instance: Instance) async throws -> Seen {
-    let reply = try await gateway.session(of: instance.host)
-      .call(.inspect(instance.runtime, instance.id), deadline: Self.runtimeDeadline)
+    let reply = try await gateway.call(
+      .inspect(instance.runtime, instance.id), on: instance.host, deadline: Self.runtimeDeadline)
     guard case .state(let state) = reply else {
       throw AWError(.runtimeFailed, "The Host answered something else than a state.", next: "Update its Connector.")
     }

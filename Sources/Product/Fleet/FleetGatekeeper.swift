@@ -106,28 +106,32 @@ public struct FleetGatekeeper: GatewayDelegate {
     try authority.signHost(host, request: request, at: clock.now)
   }
 
-  public func connected(_ host: HostID, _ hello: Hello) async {
-    let boots = LossRecords.Boots(connector: hello.boot, kernel: hello.hostBoot)
+  public func connected(_ host: HostID, _ hello: Hello, connections: @escaping @Sendable () -> Int) async {
     await update(host, .hostConnected) { host, now, tx in
-      host.connectedAt = now
-      host.disconnectedAt = nil
+      let wasWithout = host.connectedAt == nil || host.disconnectedAt != nil
+      let count = connections()
+      if wasWithout, count > 0 {
+        host.connectedAt = now
+        host.disconnectedAt = nil
+        try outbox.append(FleetEvents.connectionRestored(host, why: "is connected again", at: now), in: tx)
+      }
       host.program = hello.program
       host.runtimes = hello.runtimes
-      try account(for: &host, boots, hello.previousLoss, at: now, in: tx)
-      try outbox.append(FleetEvents.connectionRestored(host, why: "is connected again", at: now), in: tx)
-      try LossRecords.save(boots, of: host.id, in: tx)
-      return ["epoch": .integer(hello.epoch)]
+      try account(for: &host, hello, at: now, in: tx)
+      try LossRecords.save(LossEvidence.Run(connector: hello.boot, kernel: hello.hostBoot), of: host.id, in: tx)
+      return [
+        "epoch": .integer(hello.epoch), "slot": .integer(Int64(hello.slot)), "connections": .integer(Int64(count)),
+      ]
     }
   }
 
   /// Joins what the Connector tells with what was seen here, and records the class again where that changes it.
-  private func account(
-    for host: inout Host, _ boots: LossRecords.Boots, _ theirs: LossEvidence?, at now: Timestamp, in tx: Transaction
-  ) throws {
-    guard var loss = try LossRecords.open(of: host.id, in: tx) else { return }
-    let before = try LossRecords.boots(of: host.id, in: tx)
+  private func account(for host: inout Host, _ hello: Hello, at now: Timestamp, in tx: Transaction) throws {
+    guard var loss = try LossRecords.open(of: host.id, slot: hello.slot, in: tx) else { return }
+    let before = try loss.seen.run ?? LossRecords.run(of: host.id, in: tx)
     let account = PeerAccount(
-      sameConnector: before?.connector == boots.connector, sameKernel: before?.kernel == boots.kernel, seen: theirs)
+      sameConnector: before?.connector == hello.boot, sameKernel: before?.kernel == hello.hostBoot,
+      seen: hello.previousLoss)
     let changed = loss.recover(account, at: now)
     host.lastLoss = loss.verdict.lossClass.rawValue
     try LossRecords.save(loss, in: tx)
@@ -142,8 +146,10 @@ public struct FleetGatekeeper: GatewayDelegate {
 
   public func heard(_ heartbeat: Heartbeat, from host: HostID) { told(heartbeat, host) }
 
-  public func disconnected(_ host: HostID, _ seen: LossEvidence) async {
-    await lost(host, seen)
+  public func disconnected(
+    _ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int
+  ) async {
+    await lost(host, seen, connections: connections)
   }
 
   /// Takes note of the links that this control plane had when it ended without a goodbye: nobody recorded their end.
@@ -152,21 +158,25 @@ public struct FleetGatekeeper: GatewayDelegate {
     let seen = LossEvidence(
       observer: .gateway, phase: .established, at: now, observerRestarted: true,
       detail: "the control plane ended without recording the end of its links")
-    for host in try await store.read({ try FleetRecords.linkedHosts(in: $0) }) { await lost(host.id, seen) }
+    for host in try await store.read({ try FleetRecords.linkedHosts(in: $0) }) { await lost(host.id, seen) { 0 } }
   }
 
-  private func lost(_ host: HostID, _ seen: LossEvidence) async {
+  private func lost(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async {
     await update(host, .hostDisconnected) { host, now, tx in
       let earlier = try LossRecords.idleDeaths(of: host.id, in: tx)
       let loss = Loss(id: .make(at: now), host: host.id, seen: seen, idleDeaths: earlier)
-      host.disconnectedAt = now
+      let left = connections()
+      if left == 0 { host.disconnectedAt = host.disconnectedAt ?? now }
       host.lastLoss = loss.verdict.lossClass.rawValue
       try LossRecords.save(loss, in: tx)
       tx.afterCommit { [counters, verdict = loss.verdict] in counters.lost(verdict) }
-      return [
+      var data: [String: JSONValue] = [
         "loss": .string(loss.id.text), "class": .string(loss.verdict.lossClass.rawValue),
         "rule": .string(loss.verdict.rule.rawValue), "detail": .string(seen.detail),
+        "connections": .integer(Int64(left)),
       ]
+      if let slot = seen.slot { data["slot"] = .integer(Int64(slot)) }
+      return .object(data)
     }
   }
 

@@ -174,7 +174,7 @@ public struct FleetReader: Sendable {
 
   func view(_ host: Host, in tx: Transaction) throws -> HostView {
     HostView(
-      host, connected: gateway.isConnected(host.id),
+      host, connections: gateway.connections(of: host.id),
       instances: try FleetRecords.count(on: host.id, in: tx))
   }
 }

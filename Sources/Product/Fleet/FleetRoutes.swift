@@ -108,7 +108,7 @@ public struct FleetRoutes: Sendable {
 
   func invitationView(_ invitation: FleetService.Invitation) -> InvitationView {
     InvitationView(
-      host: HostView(invitation.host, connected: false, instances: 0),
+      host: HostView(invitation.host, connections: 0, instances: 0),
       line: line.text(invitation.token, replacing: invitation.replaces).withText { $0 }, expiresAt: invitation.expiresAt
     )
   }

@@ -17,7 +17,8 @@ enum FleetSchemas {
   static let host = JSONSchema.object(
     [
       "id": JSONSchema.id, "slug": JSONSchema.slug, "state": JSONSchema.oneOf(Host.State.allCases.map(\.rawValue)),
-      "connected": JSONSchema.bool, "connectedAt": JSONSchema.time, "disconnectedAt": JSONSchema.time,
+      "connected": JSONSchema.bool, "connections": JSONSchema.integer, "connectedAt": JSONSchema.time,
+      "disconnectedAt": JSONSchema.time,
       "lastLoss": JSONSchema.text, "machine": JSONSchema.text, "program": JSONSchema.text,
       "runtimes": JSONSchema.array(
         of: JSONSchema.object(

@@ -125,8 +125,8 @@ extension FleetService {
       return try FleetRecords.instance(slug, in: tx)
     }
     guard let instance else { throw Self.unknown(slug) }
-    let reply = try await gateway.session(of: instance.host)
-      .call(.logs(instance.runtime, instance.id, lines: lines), deadline: .seconds(20))
+    let reply = try await gateway.call(
+      .logs(instance.runtime, instance.id, lines: lines), on: instance.host, deadline: .seconds(20))
     guard case .lines(let printed) = reply else {
       throw AWError(.runtimeFailed, "The Host answered something else than lines.", next: "Update its Connector.")
     }

@@ -28,6 +28,8 @@ public struct HostView: Codable, Sendable, Equatable {
   public let state: Host.State
   /// Whether it has a link to this control plane now.
   public let connected: Bool
+  /// How many connections that link has; two keep it up when one breaks.
+  public let connections: Int
   public let connectedAt: Timestamp?
   public let disconnectedAt: Timestamp?
   /// How the last link ended, in the classes of the link.
@@ -41,11 +43,12 @@ public struct HostView: Codable, Sendable, Equatable {
   /// The runtimes that can be used, for people.
   public var offers: String { runtimes.filter(\.available).map(\.kind.rawValue).joined(separator: ", ") }
 
-  init(_ host: Host, connected: Bool, instances: Int) {
+  init(_ host: Host, connections: Int, instances: Int) {
     id = host.id
     slug = host.slug
     state = host.state
-    self.connected = connected
+    connected = connections > 0
+    self.connections = connections
     connectedAt = host.connectedAt
     disconnectedAt = host.disconnectedAt
     lastLoss = host.lastLoss

@@ -13,8 +13,7 @@ struct TunnelDialer: ByteDialer {
   func dial<Value: Sendable>(
     _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
   ) async throws -> Value {
-    let session = try gateway.session(of: host)
-    return try await session.open(.openClaw(instance)) { stream in initialize(stream) }
+    try await gateway.open(.openClaw(instance), on: host) { stream in initialize(stream) }
   }
 }
 

@@ -21,6 +21,20 @@ struct TargetStream: Sendable {
   let channel: any Channel
   let target: LinkTarget?
   let acceptor: NIOLoopBound<StreamAcceptor>
+
+  /// Accepts the stream as one of framed messages.
+  func messages() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+    try await channel.eventLoop.submit {
+      var wrapped: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
+      try acceptor.value.accept { pipeline in
+        try pipeline.addMessageFraming()
+        wrapped = try NIOAsyncChannel(
+          wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+      }
+      guard let wrapped else { throw ChannelError.ioOnClosedChannel }
+      return wrapped
+    }.get()
+  }
 }
 
 /// A dial that failed: in words, and as what was seen.

@@ -20,9 +20,16 @@ struct Pulse: Sendable {
   let probe: @Sendable (_ port: Int) async -> InstanceFacts.Answer
 
   /// Runs until it is cancelled or `send` throws.
-  func run(_ send: (Heartbeat) async throws -> Void) async throws {
+  ///
+  /// - Parameter isWanted: false while another connection tells; whoever takes over begins with all.
+  func run(while isWanted: () -> Bool, _ send: (Heartbeat) async throws -> Void) async throws {
     var ledger = PulseLedger(every: every)
     while true {
+      guard isWanted() else {
+        ledger = PulseLedger(every: every)
+        try await Task.sleep(for: Self.lookEvery)
+        continue
+      }
       let states = await runtimes.states()
       let now = ContinuousClock.now
       let answers = await ask(ledger.due(states, now: now).compactMap { id in states[id]?.port.map { (id, $0) } })

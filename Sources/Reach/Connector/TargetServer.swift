@@ -30,17 +30,7 @@ struct TargetServer: Sendable {
   }
 
   private func serveRuntime(_ stream: TargetStream) async throws {
-    let acceptor = stream.acceptor
-    let channel = try await stream.channel.eventLoop.submit {
-      var wrapped: NIOAsyncChannel<ByteBuffer, ByteBuffer>?
-      try acceptor.value.accept { pipeline in
-        try pipeline.addMessageFraming()
-        wrapped = try NIOAsyncChannel(
-          wrappingChannelSynchronously: stream.channel, configuration: .init(isOutboundHalfClosureEnabled: true))
-      }
-      guard let wrapped else { throw ChannelError.ioOnClosedChannel }
-      return wrapped
-    }.get()
+    let channel = try await stream.messages()
     try await channel.executeThenClose { inbound, outbound in
       var messages = inbound.makeAsyncIterator()
       guard let bytes = try await messages.next() else { return }

@@ -21,7 +21,7 @@ public final class AWGateway: Service {
     public var nextIdentity: (@Sendable () throws -> TLSIdentity)?
     public var authorities: [Certificate]
     public var liveness: Liveness.Policy
-    /// How long Connectors spread their return over, when this AW Gateway leaves.
+    /// How long Connectors spread their return over at least, when this AW Gateway leaves.
     public var reconnectSpread: Duration
     /// How often each Connector tells of all its Instances.
     public var heartbeatEvery: Duration
@@ -45,17 +45,22 @@ public final class AWGateway: Service {
   struct Shared {
     var table = SessionTable()
     var sessions: [String: Session] = [:]
-    var draining = false
-    /// When links were lost, as far back as counts as together.
-    var losses: [ContinuousClock.Instant] = []
+    /// Which Hosts lost a connection when, as far back as counts as together.
+    var losses: [(at: ContinuousClock.Instant, host: HostID)] = []
 
     /// Counts one more loss.
     ///
-    /// - Returns: how many links were lost together with it, and how many there were before the first of them.
-    mutating func lost(at now: ContinuousClock.Instant) -> (together: Int, before: Int) {
-      losses.removeAll { now - $0 > LinkLimits.lostTogetherWithin }
-      losses.append(now)
-      return (losses.count, sessions.count + losses.count)
+    /// - Returns: how many Hosts lost a connection together with this one, and how many had one before the first.
+    mutating func lost(_ host: HostID, at now: ContinuousClock.Instant) -> (together: Int, before: Int) {
+      losses.removeAll { now - $0.at > LinkLimits.lostTogetherWithin }
+      losses.append((now, host))
+      let hosts = Set(losses.map(\.host))
+      return (hosts.count, table.linked + hosts.count { table.connections(of: $0).isEmpty })
+    }
+
+    /// The connection of a Host that a new stream goes to.
+    func route(_ host: HostID) -> Session? {
+      table.route(host) { sessions[$0]?.load }.flatMap { sessions[$0] }
     }
   }
 
@@ -133,14 +138,13 @@ public final class AWGateway: Service {
   /// The port that Connectors dial.
   public var port: Int { server.localAddress?.port ?? configuration.port }
 
-  /// The routed link of a Host.
+  // MARK: - Reaching a Host
+
+  /// The connection of a Host that a new stream would go to.
   ///
   /// - Throws: `hostOffline` when there is none.
   public func session(of host: HostID) throws -> Session {
-    let session = shared.withLockedValue { shared in
-      shared.table.route(host).flatMap { shared.sessions[$0] }
-    }
-    guard let session else { throw Self.offline }
+    guard let session = shared.withLockedValue({ $0.route(host) }) else { throw Self.offline }
     return session
   }
 
@@ -151,12 +155,52 @@ public final class AWGateway: Service {
       next: "Check that its Connector runs and can reach the AW Gateway; it dials again by itself.")
   }
 
-  public func isConnected(_ host: HostID) -> Bool {
-    shared.withLockedValue { $0.table.route(host) != nil }
+  /// Opens a stream to a target on a Host; `initialize` adds the handlers for its bytes.
+  ///
+  /// - Throws: `hostOffline`, `linkLost`; what the target refused arrives in the stream as `TargetRefused`.
+  public func open<Value: Sendable>(
+    _ target: LinkTarget, on host: HostID,
+    _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
+  ) async throws -> Value {
+    try await onSomeConnection(of: host) { try await $0.open(target, initialize) }
   }
 
+  /// Makes one runtime call on a Host and waits for its answer.
+  ///
+  /// - Throws: `hostOffline`, `linkLost`, `operationDeadline`, and the Host's own `AWError`.
+  public func call(_ call: RuntimeCall, on host: HostID, deadline: Duration) async throws -> RuntimeReply {
+    try await onSomeConnection(of: host) { try await $0.call(call, deadline: deadline) }
+  }
+
+  /// A connection may end between its choice and its use. Then nothing was sent, and the next one is tried.
+  private func onSomeConnection<Value: Sendable>(
+    of host: HostID, _ body: (Session) async throws -> Value
+  ) async throws -> Value {
+    for _ in 0..<LinkLimits.connectionsMax {
+      do { return try await body(try session(of: host)) } catch is Session.Closed { continue }
+    }
+    throw Session.lost(Session.Closed())
+  }
+
+  public func isConnected(_ host: HostID) -> Bool { connections(of: host) > 0 }
+
   /// The Hosts that have a link now.
-  public var connectedHosts: Set<HostID> { shared.withLockedValue { Set($0.table.entries.keys.map(\.host)) } }
+  public var connectedHosts: Set<HostID> { shared.withLockedValue { $0.table.linkedHosts } }
+
+  /// How many connections of a Host take new streams.
+  public func connections(of host: HostID) -> Int { shared.withLockedValue { $0.table.routed(host) } }
+
+  /// What is wrong with a Host that has fewer connections than its Connector means to keep, for so long that the
+  /// Connector will not mend it within its next tries; nil when nothing is.
+  public func shortage(of host: HostID) -> AWError? {
+    guard let shortage = shared.withLockedValue({ $0.table.shortage(of: host) }) else { return nil }
+    let lasted = ContinuousClock.now - shortage.since
+    guard lasted >= LinkLimits.shortageToldAfter else { return nil }
+    return AWError(
+      .linkNotRedundant,
+      "The Host has had only \(shortage.up) of its \(shortage.wanted) connections for \(Int(lasted.seconds)) s.",
+      next: "Look into the Connector's log for why the other one fails: an address, a firewall, a proxy.")
+  }
 
   /// Dials the listener as a Connector would, and hangs up.
   ///
@@ -167,10 +211,10 @@ public final class AWGateway: Service {
       .connectTimeout(.milliseconds(deadline.milliseconds)).connect(to: address).get().close().get()
   }
 
-  /// Ends every link of a Host that may no longer have one.
+  /// Ends every connection of a Host that may no longer have one, and lets none in that was let in before.
   public func disconnect(_ host: HostID, reason: String) {
     let sessions = shared.withLockedValue { shared in
-      shared.table.connections(of: host).compactMap { shared.sessions[$0] }
+      shared.table.revoke(host).compactMap { shared.sessions[$0] }
     }
     for session in sessions {
       session.note(.revoked, reason)
@@ -178,18 +222,16 @@ public final class AWGateway: Service {
     }
   }
 
+  // MARK: - Running
+
   public func run() async throws {
-    await withGracefulShutdownHandler {
-      await withDiscardingTaskGroup { group in
-        group.addTask { await cancelWhenGracefulShutdown { await self.renewInTime() } }
-        for await arrival in arrivals.cancelOnGracefulShutdown() {
-          group.addTask { await self.serve(arrival) }
-        }
-        try? await self.server.close()
-        await self.drain()
+    await withDiscardingTaskGroup { group in
+      group.addTask { await cancelWhenGracefulShutdown { await self.renewInTime() } }
+      for await arrival in arrivals.cancelOnGracefulShutdown() {
+        group.addTask { await self.serve(arrival) }
       }
-    } onGracefulShutdown: {
-      self.shared.withLockedValue { $0.draining = true }
+      // The conversations say goodbye when they see the shutdown, and end when their streams have.
+      try? await self.server.close()
     }
   }
 
@@ -218,15 +260,6 @@ public final class AWGateway: Service {
     switch arrival {
     case .link(let session, let control): await LinkConversation(gateway: self, session: session).run(control)
     case .enrolment(let channel): await EnrolmentConversation(delegate: delegate, logger: logger).run(channel)
-    }
-  }
-
-  /// Ends the links that are left; their conversations have said goodbye when they saw the shutdown.
-  private func drain() async {
-    let sessions = shared.withLockedValue { Array($0.sessions.values) }
-    for session in sessions {
-      session.note(.drain, "the control plane is shutting down")
-      session.channel.close(promise: nil)
     }
   }
 }

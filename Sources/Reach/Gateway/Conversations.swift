@@ -23,7 +23,10 @@ struct LinkConversation: Sendable {
         try await withGracefulShutdownHandler {
           try await converse(inbound, outbound)
         } onGracefulShutdown: {
-          sayGoodbye(outbound)
+          session.note(.drain, "the control plane is shutting down")
+          let links = gateway.shared.withLockedValue { $0.sessions.count }
+          let spread = Reconnect.spread(over: links, min: gateway.configuration.reconnectSpread)
+          session.drain(.restart, spread: spread, logger: logger)
         }
       }
     } catch {
@@ -45,17 +48,17 @@ struct LinkConversation: Sendable {
       case (.hello(let hello), false):
         guard try await register(hello, outbound) else { return }
         registered = true
-        session.registered()
         deadline.cancel()
-        await gateway.delegate.connected(session.host, hello)
+        await gateway.delegate.connected(session.host, hello, connections: connections)
       case (.renew(let request), true):
         let bundle = try await gateway.delegate.renew(session.host, request: request)
         try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
       case (.heartbeat(let heartbeat), true):
         gateway.delegate.heard(heartbeat, from: session.host)
-      case (.unregister(let reason), _):
+      case (.unregister(let reason), true):
         session.note(.unregister, reason)
-        return
+        gateway.shared.withLockedValue { $0.table.unroute(session.connection, of: session.host) }
+        session.retire(within: LinkLimits.drainGrace)
       default:
         session.note(.protocolViolation, "the Connector sent a message out of turn")
         return
@@ -63,42 +66,33 @@ struct LinkConversation: Sendable {
     }
   }
 
-  private func sayGoodbye(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) {
-    session.note(.drain, "the control plane is shutting down")
-    let spread = gateway.configuration.reconnectSpread.milliseconds
-    Task {
-      do {
-        try await outbound.write(
-          try LinkCodec.encode(ControlMessage.drain(reason: "restart", spreadMilliseconds: spread)))
-      } catch {
-        logger.debug("a Connector was gone before the goodbye", metadata: ["error": "\(error)"])
-      }
-      session.channel.close(promise: nil)
-    }
+  /// How many connections the Host has when it is asked.
+  private var connections: @Sendable () -> Int {
+    { [gateway, session] in gateway.shared.withLockedValue { $0.table.connections(of: session.host).count } }
   }
 
   private func register(
     _ hello: Hello, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
   ) async throws -> Bool {
+    let revocations = gateway.shared.withLockedValue { $0.table.revocations(of: session.host) }
     do {
-      guard hello.version == LinkProtocol.version else {
-        throw AWError(
-          .linkRefused,
-          "The Connector speaks version \(hello.version) of the link, this AW Gateway version \(LinkProtocol.version).",
-          next: "Install the same release of AW on both machines.")
-      }
+      try Self.check(hello)
       try await gateway.delegate.admit(hello, from: session.host)
     } catch {
       let error = AWError.wrapping(error, doing: "Admitting the Host")
       logger.notice("a Host was refused", metadata: ["reason": "\(error.chain)"])
       let retry = error.code == .internalFailure || error.code == .storeLocked
-      try await outbound.write(try LinkCodec.encode(ControlMessage.refused(Refused(error, retry: retry))))
+      try await refuse(Refused(error, retry: retry), outbound)
       return false
     }
     let admission = gateway.shared.withLockedValue { shared in
       let admission = shared.table.admit(
-        session.host, slot: hello.slot, epoch: hello.epoch, connection: session.connection)
-      if case .routed = admission { shared.sessions[session.connection] = session }
+        session.host, slot: hello.slot, epoch: hello.epoch, connection: session.connection,
+        wanted: hello.connections ?? 1, revocations: revocations)
+      if case .routed = admission {
+        shared.sessions[session.connection] = session
+        session.registered(hello, outbound)
+      }
       return admission
     }
     switch admission {
@@ -106,8 +100,13 @@ struct LinkConversation: Sendable {
       let error = AWError(
         .linkRefused, "The Connector's epoch \(hello.epoch) is not newer than \(known).",
         next: "The Connector dials again with a newer one by itself.")
-      try await outbound.write(
-        try LinkCodec.encode(ControlMessage.refused(Refused(error, epochKnown: known, retry: true))))
+      try await refuse(Refused(error, epochKnown: known, retry: true), outbound)
+      return false
+    case .revoked:
+      let error = AWError(
+        .hostUnknown, "This Host was removed from the control plane.",
+        next: "Enrol the machine again if that was wrong.")
+      try await refuse(Refused(error, retry: false), outbound)
       return false
     case .routed(let superseded):
       if let superseded { supersede(superseded) }
@@ -123,11 +122,32 @@ struct LinkConversation: Sendable {
     }
   }
 
-  /// The old connection was unrouted by the new one's admission; now it is closed.
+  /// - Throws: `linkRefused` for a Hello that this AW Gateway cannot serve.
+  static func check(_ hello: Hello) throws(AWError) {
+    guard hello.version == LinkProtocol.version else {
+      throw AWError(
+        .linkRefused,
+        "The Connector speaks version \(hello.version) of the link, this AW Gateway version \(LinkProtocol.version).",
+        next: "Install the same release of AW on both machines.")
+    }
+    let (slots, wanted) = (0..<LinkLimits.connectionsMax, hello.connections ?? 1)
+    guard slots.contains(hello.slot), (1...LinkLimits.connectionsMax).contains(wanted) else {
+      throw AWError(
+        .linkRefused, "A Connector may have \(LinkLimits.connectionsMax) connections, and this one asks for more.",
+        next: "Install the same release of AW on both machines.")
+    }
+  }
+
+  private func refuse(_ refused: Refused, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+    try await outbound.write(try LinkCodec.encode(ControlMessage.refused(refused)))
+  }
+
+  /// The old connection was unrouted by the new one's admission. One that is alive lets its streams end; a dead one
+  /// ends by its own silence if nobody could tell.
   private func supersede(_ connection: String) {
     let old = gateway.shared.withLockedValue { $0.sessions[connection] }
     old?.note(.superseded, "a newer connection of the same Host took over")
-    old?.channel.close(promise: nil)
+    old?.drain(.superseded, spread: .zero, logger: logger)
   }
 
   private func leave() async {
@@ -137,7 +157,7 @@ struct LinkConversation: Sendable {
     let lost = gateway.shared.withLockedValue { shared -> (together: Int, before: Int)? in
       shared.sessions[session.connection] = nil
       guard shared.table.remove(session.host, connection: session.connection) else { return nil }
-      return shared.lost(at: .now)
+      return shared.lost(session.host, at: .now)
     }
     guard let lost else { return }
     var seen = session.evidence(at: gateway.clock.now)
@@ -145,7 +165,7 @@ struct LinkConversation: Sendable {
     logger.notice(
       "a Host is disconnected",
       metadata: ["class": "\(LossClassifier.classify(seen).lossClass.rawValue)", "detail": "\(seen.detail)"])
-    await gateway.delegate.disconnected(session.host, seen)
+    await gateway.delegate.disconnected(session.host, seen, connections: connections)
   }
 }
 
@@ -158,8 +178,6 @@ extension Session {
       }
     }
   }
-
-  func suspect(_ suspect: Bool) { suspicion.withLockedValue { $0 }?(suspect) }
 }
 
 /// One enrolment: a request in, a grant or a refusal out.

@@ -16,12 +16,15 @@ public protocol GatewayDelegate: Sendable {
   /// Signs the Host's next certificate.
   func renew(_ host: HostID, request: String) async throws -> CertificateBundle
 
-  /// A link is routed. Called before the Connector is told.
-  func connected(_ host: HostID, _ hello: Hello) async
+  /// A connection is routed. Called when the Connector has been told.
+  ///
+  /// - Parameter connections: how many the Host has when it is asked. Calls for the several connections of one Host may
+  ///   overtake each other; who asks this in the end knows how it is.
+  func connected(_ host: HostID, _ hello: Hello, connections: @escaping @Sendable () -> Int) async
 
   /// The Host's Connector tells how its Instances are. Must be quick: the link's next message waits for it.
   func heard(_ heartbeat: Heartbeat, from host: HostID)
 
-  /// The Host's routed link is gone; this is what was seen of it.
-  func disconnected(_ host: HostID, _ seen: LossEvidence) async
+  /// A connection of the Host is gone; this is what was seen of it.
+  func disconnected(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async
 }

@@ -5,16 +5,27 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP2
 
-/// One link of one Host, from the AW Gateway's side.
+/// One connection of one Host, from the AW Gateway's side.
 public final class Session: Sendable {
+  /// The connection takes no streams any more: nothing was sent, so another one may be tried.
+  struct Closed: Error {}
+
+  private struct Streams {
+    var open = 0
+    /// Ends with its last stream.
+    var retiring = false
+  }
+
   public let host: HostID
   public let connection: String
   let channel: any Channel
   private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
-  private let openStreams = NIOLockedValueBox(0)
+  private let streams = NIOLockedValueBox(Streams())
   private let notes = NIOLockedValueBox(LossNotes())
-  private let registeredAt = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
+  private let registration = NIOLockedValueBox<(at: ContinuousClock.Instant, hello: Hello)?>(nil)
   let suspicion = NIOLockedValueBox<(@Sendable (Bool) -> Void)?>(nil)
+  /// The control stream, once the connection is registered.
+  private let control = NIOLockedValueBox<NIOAsyncChannelOutboundWriter<ByteBuffer>?>(nil)
 
   init(host: HostID, connection: String, channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer) {
     self.host = host
@@ -23,21 +34,75 @@ public final class Session: Sendable {
     self.multiplexer = multiplexer
   }
 
+  // MARK: - Streams
+
+  /// How many streams it carries; nil when it takes no more.
+  var load: Int? {
+    guard channel.isActive else { return nil }
+    return streams.withLockedValue { $0.retiring ? nil : $0.open }
+  }
+
+  private func admit() throws {
+    try streams.withLockedValue { streams in
+      guard !streams.retiring else { throw Closed() }
+      guard streams.open < LinkLimits.streamsPerLinkMax else { throw TargetRefused(.limit) }
+      streams.open += 1
+    }
+  }
+
+  private func release() {
+    let isLast = streams.withLockedValue { streams in
+      streams.open -= 1
+      return streams.retiring && streams.open == 0
+    }
+    if isLast { channel.close(promise: nil) }
+  }
+
+  /// Lets what is under way end, then closes; after `grace` it closes all the same.
+  func retire(within grace: Duration) {
+    let isIdle = streams.withLockedValue { streams in
+      streams.retiring = true
+      return streams.open == 0
+    }
+    if isIdle { channel.close(promise: nil) } else { close(within: grace) }
+  }
+
+  /// Asks the Connector for another connection, lets what is under way here end, then closes. One whose Connector
+  /// cannot be told any more ends by its silence, or after the grace.
+  func drain(_ reason: DrainReason, spread: Duration, logger: Logger) {
+    close(within: LinkLimits.drainGrace + LinkLimits.farewellMax)
+    guard let control = control.withLockedValue({ $0 }) else { return }
+    Task {
+      do {
+        try await control.write(
+          try LinkCodec.encode(ControlMessage.drain(reason: reason, spreadMilliseconds: spread.milliseconds)))
+      } catch {
+        logger.debug("a Connector was gone before the goodbye", metadata: ["error": "\(error)"])
+      }
+      retire(within: LinkLimits.drainGrace)
+    }
+  }
+
+  /// Closes after a time at the latest.
+  func close(within grace: Duration) {
+    let timer = channel.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) { [channel] in
+      channel.close(promise: nil)
+    }
+    channel.closeFuture.whenComplete { _ in timer.cancel() }
+  }
+
   /// Opens a stream to a target on the Host; `initialize` adds the handlers for its bytes.
   ///
-  /// - Throws: `linkLost` when the link is gone; what the target refused arrives in the stream as `TargetRefused`.
-  public func open<Value: Sendable>(
+  /// - Throws: `Closed`, `linkLost`; what the target refused arrives in the stream as `TargetRefused`.
+  func open<Value: Sendable>(
     _ target: LinkTarget, _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
   ) async throws -> Value {
-    let admitted = openStreams.withLockedValue { count in
-      guard count < LinkLimits.streamsPerLinkMax else { return false }
-      count += 1
-      return true
-    }
-    guard admitted else { throw TargetRefused(.limit) }
+    try admit()
     let value = channel.eventLoop.makePromise(of: Value.self)
     let stream = channel.eventLoop.makePromise(of: (any Channel).self)
+    let hasBegun = NIOLockedValueBox(false)
     multiplexer.createStreamChannel(promise: stream) { stream in
+      hasBegun.withLockedValue { $0 = true }
       let prepared = stream.eventLoop.makeCompletedFuture {
         try stream.pipeline.syncOperations.addHandler(StreamOpener(target: target))
       }.flatMap { initialize(stream) }
@@ -46,19 +111,19 @@ public final class Session: Sendable {
     }
     do {
       let opened = try await stream.futureResult.get()
-      opened.closeFuture.whenComplete { [openStreams] _ in openStreams.withLockedValue { $0 -= 1 } }
+      opened.closeFuture.whenComplete { _ in self.release() }
     } catch {
-      openStreams.withLockedValue { $0 -= 1 }
+      release()
       value.fail(error)
-      throw Session.lost(error)
+      throw hasBegun.withLockedValue { $0 } ? Session.lost(error) : Closed()
     }
     return try await value.futureResult.get()
   }
 
   /// Makes one runtime call and waits for its answer.
   ///
-  /// - Throws: the Host's own `AWError`, `linkLost`, or `operationDeadline`.
-  public func call(_ call: RuntimeCall, deadline: Duration) async throws -> RuntimeReply {
+  /// - Throws: the Host's own `AWError`, `linkLost`, `operationDeadline`, or `Closed`.
+  func call(_ call: RuntimeCall, deadline: Duration) async throws -> RuntimeReply {
     let request = try LinkCodec.encode(call)
     let stream: NIOAsyncChannel<ByteBuffer, ByteBuffer>
     stream = try await open(.runtime) { channel in
@@ -67,7 +132,7 @@ public final class Session: Sendable {
         return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
       }
     }
-    let timer = stream.channel.eventLoop.scheduleTask(in: .nanoseconds(deadline.milliseconds * 1_000_000)) {
+    let timer = stream.channel.eventLoop.scheduleTask(in: .milliseconds(deadline.milliseconds)) {
       stream.channel.pipeline.fireErrorCaught(
         AWError(
           .operationDeadline, "The Host did not answer within \(Int(deadline.seconds)) s.",
@@ -98,17 +163,6 @@ public final class Session: Sendable {
     }
   }
 
-  /// Keeps what is seen of this link's end, for when it has ended.
-  func note(_ change: (inout LossNotes) -> Void) { notes.withLockedValue(change) }
-  func note(_ signal: LossEvidence.Signal, _ detail: String) { note { $0.note(signal, detail) } }
-
-  func registered() { registeredAt.withLockedValue { $0 = .now } }
-
-  func evidence(at now: Timestamp) -> LossEvidence {
-    let lived = registeredAt.withLockedValue { $0.map { ContinuousClock.now - $0 } } ?? .zero
-    return notes.withLockedValue { $0 }.evidence(by: .gateway, at: now, lived: lived)
-  }
-
   /// Explains an error of the link; errors that already speak to people pass.
   static func lost(_ error: any Error) -> any Error {
     if error is AWError || error is any ExplainedError { return error }
@@ -116,4 +170,26 @@ public final class Session: Sendable {
       .linkLost, "The link to the Host broke during the call.",
       next: "The Connector dials again by itself; try again when the Host is connected.", cause: error)
   }
+
+  // MARK: - What is seen of its end
+
+  /// Keeps what is seen of this link's end, for when it has ended.
+  func note(_ change: (inout LossNotes) -> Void) { notes.withLockedValue(change) }
+  func note(_ signal: LossEvidence.Signal, _ detail: String) { note { $0.note(signal, detail) } }
+
+  func registered(_ hello: Hello, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) {
+    registration.withLockedValue { $0 = (.now, hello) }
+    control.withLockedValue { $0 = outbound }
+  }
+
+  func evidence(at now: Timestamp) -> LossEvidence {
+    let registration = registration.withLockedValue { $0 }
+    let lived = registration.map { ContinuousClock.now - $0.at } ?? .zero
+    var seen = notes.withLockedValue { $0 }.evidence(by: .gateway, at: now, lived: lived)
+    seen.slot = registration?.hello.slot
+    seen.run = (registration?.hello).map { .init(connector: $0.boot, kernel: $0.hostBoot) }
+    return seen
+  }
+
+  func suspect(_ suspect: Bool) { suspicion.withLockedValue { $0 }?(suspect) }
 }

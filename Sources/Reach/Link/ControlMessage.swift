@@ -12,12 +12,19 @@ public enum ControlMessage: Codable, Sendable, Equatable {
   case renew(signingRequest: String)
   /// The new certificate and the authorities to trust (PEM).
   case certificate(CertificateBundle)
-  /// The AW Gateway leaves: dial again within the spread.
-  case drain(reason: String, spreadMilliseconds: Int64)
+  /// The link will end when what is under way on it has: dial the next one within the spread.
+  case drain(reason: DrainReason, spreadMilliseconds: Int64)
   /// The Connector leaves on purpose.
   case unregister(reason: String)
   /// The Connector tells how its Instances are. Only to an AW Gateway that asked for it when it registered the link.
   case heartbeat(Heartbeat)
+}
+
+/// Why the AW Gateway ends a link that works.
+public enum DrainReason: String, Codable, Sendable {
+  case restart
+  /// Another Connector with this Host's identity took the slot.
+  case superseded
 }
 
 /// The Connector's introduction.
@@ -27,25 +34,28 @@ public struct Hello: Codable, Sendable, Equatable {
   public var boot: String
   /// Names this run of the Host's kernel.
   public var hostBoot: String
-  /// Which of the Connector's connections this is.
+  /// Which of the Connector's connections this is, counted from 0.
   public var slot: Int
+  /// How many connections the Connector means to keep; nil for one.
+  public var connections: Int?
   /// Grows with every dial of this Host and slot; a newer one wins at once.
   public var epoch: Int64
   public var program: String
   /// The Host's time, to tell a wrong clock from a bad certificate.
   public var clock: Timestamp
-  /// What this Connector saw of the end of the link before this one; nil for its first link, or when a dial failed.
+  /// What this Connector saw of the end of the link before this one in the slot; nil for its first.
   public var previousLoss: LossEvidence?
   public var runtimes: [RuntimeAvailability]
 
   public init(
-    version: Int = LinkProtocol.version, boot: String, hostBoot: String, slot: Int, epoch: Int64, program: String,
-    clock: Timestamp, previousLoss: LossEvidence?, runtimes: [RuntimeAvailability]
+    version: Int = LinkProtocol.version, boot: String, hostBoot: String, slot: Int, connections: Int? = nil,
+    epoch: Int64, program: String, clock: Timestamp, previousLoss: LossEvidence?, runtimes: [RuntimeAvailability]
   ) {
     self.version = version
     self.boot = boot
     self.hostBoot = hostBoot
     self.slot = slot
+    self.connections = connections
     self.epoch = epoch
     self.program = program
     self.clock = clock

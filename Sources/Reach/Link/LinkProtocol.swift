@@ -19,6 +19,16 @@ public enum LinkProtocol {
 
 /// The numbers of the link. Units are in the names; sources are the measurements behind the design.
 public enum LinkLimits {
+  /// Connections of one Connector.
+  public static let connectionsMax = 4
+  public static let connectionsDefault = 2
+  /// The second connection is dialled so long after the first, at random: a fleet that comes back brings its first
+  /// ones before any second one.
+  public static let spacing: ClosedRange<Double> = 1...3
+  /// A connection that is missing for longer than this is told: the Connector dials again every 20 s at least.
+  public static let shortageToldAfter = Duration.seconds(60)
+  /// How long streams that are under way may take when one side leaves.
+  public static let drainGrace = Duration.seconds(30)
   public static let streamsPerLinkMax = 256
   /// The rate that one stream may reach on any round trip up to 40 ms; beyond that the largest window limits it.
   public static let streamBytesPerSecond = 100 << 20

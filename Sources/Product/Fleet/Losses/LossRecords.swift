@@ -38,11 +38,14 @@ enum LossRecords {
     try tx.run("SELECT * FROM loss WHERE id = ?", [.id(id)]).first.map(read)
   }
 
-  /// The newest loss of a Host that nothing was told of yet.
-  static func open(of host: HostID, in tx: Transaction) throws -> Loss? {
+  /// The newest loss of a Host's connection that nothing was told of yet.
+  ///
+  /// - Parameter slot: of the connection; a loss of all of them, or one whose connection is not known, counts too.
+  static func open(of host: HostID, slot: Int, in tx: Transaction) throws -> Loss? {
     try tx.run(
-      "SELECT * FROM loss WHERE host = ? AND recovered_at IS NULL ORDER BY at DESC, id DESC LIMIT 1", [.id(host)]
-    ).first.map(read)
+      "SELECT * FROM loss WHERE host = ? AND recovered_at IS NULL ORDER BY at DESC, id DESC LIMIT ?",
+      [.id(host), .integer(16)]
+    ).lazy.map(read).first { ($0.seen.slot ?? slot) == slot }
   }
 
   /// Losses, newest first.
@@ -97,20 +100,15 @@ enum LossRecords {
   // MARK: - Runs of the Connector and of the Host's kernel
 
   /// What the last HELLO of a Host said of itself.
-  struct Boots: Sendable, Equatable {
-    let connector: String
-    let kernel: String
-  }
-
-  static func boots(of host: HostID, in tx: Transaction) throws -> Boots? {
+  static func run(of host: HostID, in tx: Transaction) throws -> LossEvidence.Run? {
     guard let row = try tx.run("SELECT boot, kernel FROM host WHERE id = ?", [.id(host)]).first,
       let connector = try row.optionalText("boot"), let kernel = try row.optionalText("kernel")
     else { return nil }
-    return Boots(connector: connector, kernel: kernel)
+    return LossEvidence.Run(connector: connector, kernel: kernel)
   }
 
-  static func save(_ boots: Boots, of host: HostID, in tx: Transaction) throws {
+  static func save(_ run: LossEvidence.Run, of host: HostID, in tx: Transaction) throws {
     try tx.run(
-      "UPDATE host SET boot = ?, kernel = ? WHERE id = ?", [.text(boots.connector), .text(boots.kernel), .id(host)])
+      "UPDATE host SET boot = ?, kernel = ? WHERE id = ?", [.text(run.connector), .text(run.kernel), .id(host)])
   }
 }

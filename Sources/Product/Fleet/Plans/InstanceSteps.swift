@@ -217,8 +217,8 @@ public struct InstanceSteps: Sendable {
       through: TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id),
       sharedToken: try await vault.get(SecretReference(secrets.gatewayToken)), device: device, version: version
     ) { request in
-      _ = try await gateway.session(of: instance.host)
-        .call(.approveDevice(instance.runtime, instance.id, request: request), deadline: .seconds(20))
+      _ = try await gateway.call(
+        .approveDevice(instance.runtime, instance.id, request: request), on: instance.host, deadline: .seconds(20))
     }
     try await vault.put(paired.deviceToken, at: SecretReference(secrets.deviceToken))
     try await change(instance.id) {
@@ -266,7 +266,7 @@ public struct InstanceSteps: Sendable {
   }
 
   private func call(_ call: RuntimeCall, on instance: Instance, deadline: Duration) async throws -> RunState {
-    guard case .state(let state) = try await gateway.session(of: instance.host).call(call, deadline: deadline) else {
+    guard case .state(let state) = try await gateway.call(call, on: instance.host, deadline: deadline) else {
       throw AWError(.runtimeFailed, "The Host answered something else than a state.", next: "Update its Connector.")
     }
     return state

@@ -67,7 +67,22 @@ public struct LossEvidence: Codable, Sendable, Equatable {
     }
   }
 
+  /// Which process of the Connector on which run of the Host's kernel had the link.
+  public struct Run: Codable, Sendable, Equatable {
+    public var connector: String
+    public var kernel: String
+
+    public init(connector: String, kernel: String) {
+      self.connector = connector
+      self.kernel = kernel
+    }
+  }
+
   public var observer: Observer
+  /// Which of the Connector's connections it was; nil for all of them.
+  public var slot: Int?
+  /// Nil when the observer does not know.
+  public var run: Run?
   public var phase: Phase
   /// When it was seen, by the observer's clock.
   public var at: Timestamp
@@ -85,7 +100,7 @@ public struct LossEvidence: Codable, Sendable, Equatable {
   public var refusal: String?
   /// The longest that the observer itself stood still, in the last minute.
   public var stallMilliseconds: Int64
-  /// Links lost within the ten seconds before, this one included, and how many there were.
+  /// Hosts that lost a connection within the ten seconds before, this one included, and how many had one.
   public var lostTogether: Int
   public var linksBefore: Int
   /// The observer itself ended meanwhile without a goodbye: it saw nothing of the loss.
@@ -94,12 +109,14 @@ public struct LossEvidence: Codable, Sendable, Equatable {
   public var detail: String
 
   public init(
-    observer: Observer, phase: Phase, at: Timestamp, signal: Signal? = nil, socket: SocketEnd? = nil,
-    silentMilliseconds: Int64? = nil, livedMilliseconds: Int64 = 0, tcp: TCP? = nil, tls: TLSFailure? = nil,
-    clockSkewMilliseconds: Int64? = nil, refusal: String? = nil, stallMilliseconds: Int64 = 0, lostTogether: Int = 1,
-    linksBefore: Int = 1, observerRestarted: Bool = false, detail: String = ""
+    observer: Observer, slot: Int? = nil, run: Run? = nil, phase: Phase, at: Timestamp, signal: Signal? = nil,
+    socket: SocketEnd? = nil, silentMilliseconds: Int64? = nil, livedMilliseconds: Int64 = 0, tcp: TCP? = nil,
+    tls: TLSFailure? = nil, clockSkewMilliseconds: Int64? = nil, refusal: String? = nil, stallMilliseconds: Int64 = 0,
+    lostTogether: Int = 1, linksBefore: Int = 1, observerRestarted: Bool = false, detail: String = ""
   ) {
     self.observer = observer
+    self.slot = slot
+    self.run = run
     self.phase = phase
     self.at = at
     self.signal = signal

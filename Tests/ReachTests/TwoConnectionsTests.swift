@@ -1,0 +1,170 @@
+import Basics
+import Foundation
+import Link
+import NIOConcurrencyHelpers
+import NIOCore
+import Testing
+
+@testable import Connector
+@testable import Gateway
+
+@Suite("A Connector with two connections", .timeLimit(.minutes(2)))
+struct TwoConnectionsTests {
+  /// A Host with two connections and one Instance that echoes.
+  private struct Pair {
+    let scene: LinkScene
+    let echo: any Channel
+    let host: HostID
+    let instance: InstanceID
+    let runtime: EchoRuntime
+
+    init() async throws {
+      scene = try await LinkScene()
+      echo = try await EchoServer.start()
+      host = try await scene.enrol().host
+      instance = InstanceID.make(at: Timestamp(.now))
+      runtime = EchoRuntime(instance: instance, port: echo.localAddress?.port)
+    }
+
+    /// Waits until both slots were registered anew.
+    func bothSlots() async throws -> [Hello] {
+      var hellos: [Hello] = []
+      while Set(hellos.map(\.slot)).count < 2 { hellos.append(try #require(await scene.delegate.nextHello())) }
+      return hellos
+    }
+
+    func close() async throws {
+      try await echo.close()
+      await scene.close()
+    }
+  }
+
+  @Test("the end of one costs only what was under way on it; the slot comes back and tells of its own loss")
+  func oneBreaks() async throws {
+    let pair = try await Pair()
+    let connector = try pair.scene.connector(pair.runtime, connections: 2)
+    let hellos = try await pair.bothSlots()
+    #expect(hellos.allSatisfy { $0.connections == 2 && $0.previousLoss == nil })
+    let gateway = pair.scene.gateway
+    #expect(gateway.connections(of: pair.host) == 2)
+
+    let (broken, bytes) = (try gateway.session(of: pair.host), ByteBuffer(string: "under way"))
+    let stream = try await HeldStream.open(gateway, pair.host, pair.instance)
+    #expect(try await stream.echo(bytes) == bytes)
+    broken.channel.close(promise: nil)
+    try await broken.channel.closeFuture.get()
+    for _ in 0..<20 { #expect(try await exchange(gateway, pair.host, pair.instance, bytes) == bytes) }
+    await #expect(throws: (any Error).self) { try await stream.echo(bytes) }
+    let seen = try #require(await pair.scene.delegate.nextSeen())
+    let again = try #require(await pair.scene.delegate.nextHello())
+    #expect(seen.slot == again.slot && again.previousLoss?.slot == again.slot)
+    #expect(seen.run == .init(connector: again.boot, kernel: again.hostBoot))
+    #expect(gateway.connections(of: pair.host) == 2)
+    await connector.cancel()
+    try await pair.close()
+  }
+
+  @Test("new streams are spread over both")
+  func spread() async throws {
+    let pair = try await Pair()
+    let connector = try pair.scene.connector(pair.runtime, connections: 2)
+    _ = try await pair.bothSlots()
+    let gateway = pair.scene.gateway
+    let bytes = ByteBuffer(string: "x")
+    let streams = [
+      try await HeldStream.open(gateway, pair.host, pair.instance),
+      try await HeldStream.open(gateway, pair.host, pair.instance),
+    ]
+    for stream in streams { #expect(try await stream.echo(bytes) == bytes) }
+    #expect(gateway.shared.withLockedValue { $0.sessions.values.compactMap(\.load) } == [1, 1])
+    await connector.cancel()
+    try await pair.close()
+  }
+
+  @Test("an AW Gateway that leaves costs no request: the other one has the next connection before the old one ends")
+  func gatewayLeaves() async throws {
+    let pair = try await Pair()
+    let leaving = pair.scene.gateway
+    let staying = try await LinkScene.gateway(pair.scene.authority, pair.scene.delegate, pair.scene.clock)
+    let running = Running(staying)
+    let connector = try pair.scene.connector(
+      pair.runtime, connections: 2,
+      gateways: [leaving, staying].map { GatewayEndpoint(address: "127.0.0.1", port: $0.port) })
+    _ = try await pair.bothSlots()
+    #expect(leaving.connections(of: pair.host) == 1 && staying.connections(of: pair.host) == 1)
+    let bytes = ByteBuffer(string: "under way")
+    let stream = try await HeldStream.open(leaving, pair.host, pair.instance)
+    #expect(try await stream.echo(bytes) == bytes)
+    async let drained: Void = pair.scene.drain()
+    let next = try #require(await pair.scene.delegate.nextHello())
+    #expect(next.slot == 0)
+    #expect(staying.connections(of: pair.host) == 2)
+    // What was under way still is, and what is new goes to the one that stays.
+    #expect(try await stream.echo(bytes) == bytes)
+    for _ in 0..<20 { #expect(try await exchange(staying, pair.host, pair.instance, bytes) == bytes) }
+    #expect(throws: AWError(.hostOffline, "", next: "")) { try leaving.session(of: pair.host) }
+    try await stream.close()
+    await drained
+    #expect(await pair.scene.delegate.nextLoss() == .gracefulDrain)
+    await connector.cancel()
+    await running.cancel()
+    try await pair.close()
+  }
+
+  @Test("a Connector that leaves finishes what is under way, and another process takes over without a gap")
+  func connectorLeaves() async throws {
+    let pair = try await Pair()
+    let gateway = pair.scene.gateway
+    let first = try pair.scene.connector(pair.runtime, connections: 2)
+    let old = try await pair.bothSlots()
+    let bytes = ByteBuffer(string: "under way")
+    let stream = try await HeldStream.open(gateway, pair.host, pair.instance)
+    #expect(try await stream.echo(bytes) == bytes)
+    let second = try pair.scene.connector(pair.runtime, connections: 2)
+    async let hellos = pair.bothSlots()
+    for _ in 0..<50 { #expect(try await exchange(gateway, pair.host, pair.instance, bytes) == bytes) }
+    #expect(try await hellos.allSatisfy { $0.boot != old[0].boot })
+    async let ended: Void = first.end()
+    for _ in 0..<20 { #expect(try await exchange(gateway, pair.host, pair.instance, bytes) == bytes) }
+    #expect(try await stream.echo(bytes) == bytes)
+    // With the last stream the old process ends, and the new one has the Host.
+    try await stream.close()
+    await ended
+    #expect(gateway.connections(of: pair.host) == 2)
+    await second.cancel()
+    try await pair.close()
+  }
+
+  @Test("a Connector that leaves for good says so on both connections")
+  func shutdown() async throws {
+    let pair = try await Pair()
+    let connector = try pair.scene.connector(pair.runtime, connections: 2)
+    _ = try await pair.bothSlots()
+    await connector.end()
+    var slots: Set<Int> = []
+    for _ in 0..<2 {
+      let seen = try #require(await pair.scene.delegate.nextSeen())
+      #expect(LossClassifier.classify(seen).lossClass == .connectorShutdown)
+      slots.insert(try #require(seen.slot))
+    }
+    #expect(slots == [0, 1])
+    #expect(!pair.scene.gateway.isConnected(pair.host))
+    try await pair.close()
+  }
+
+  @Test("a Host that is removed loses both connections at once, and its next dials are refused")
+  func revoked() async throws {
+    let pair = try await Pair()
+    let connector = try pair.scene.connector(pair.runtime, connections: 2)
+    _ = try await pair.bothSlots()
+    let began = ContinuousClock.now
+    pair.scene.delegate.removed.withLockedValue { _ = $0.insert(pair.host) }
+    pair.scene.gateway.disconnect(pair.host, reason: "the Host was removed")
+    for _ in 0..<2 { #expect(await pair.scene.delegate.nextLoss() == .authRejected) }
+    for _ in 0..<2 { #expect(await pair.scene.delegate.nextRefusal() == pair.host) }
+    #expect(ContinuousClock.now - began < .seconds(5))
+    #expect(!pair.scene.gateway.isConnected(pair.host))
+    await connector.cancel()
+    try await pair.close()
+  }
+}
