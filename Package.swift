@@ -180,7 +180,10 @@ let roomTests: [Target] = [
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
   tests(
     "ReachTests", "ReachTests",
-    ["Link", "Gateway", "Connector", "Basics", logging, lifecycle, nioCore, nioPosix, nioConcurrency, x509]),
+    [
+      "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, nioCore, nioPosix, nioConcurrency,
+      nioSSL, crypto, x509, asn1,
+    ]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
@@ -213,7 +216,10 @@ let roomTests: [Target] = [
     ]),
   tests("HouseTests", "HouseTests", ["Basics"]),
   .target(
-    name: "TestSupport", dependencies: ["Basics", "Store", "Vault", "Evidence", "Access", logging],
+    name: "TestSupport",
+    dependencies: [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Link", logging, nioCore, nioPosix, nioConcurrency,
+    ],
     path: "Tests/TestSupport", swiftSettings: strict),
 ]
 

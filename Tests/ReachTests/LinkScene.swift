@@ -71,21 +71,24 @@ final class LinkScene: Sendable {
   /// Asks the AW Gateway to leave, as SIGTERM does.
   func drain() async { await running.end() }
 
-  func enrol(token: String = "good", name: String = "host-1") async throws -> HostState {
+  func enrol(
+    token: String = "good", name: String = "host-1", proxies: ProxyChoice = .none
+  ) async throws -> HostState {
     try await Enrolment.enrol(
       directory: directory + "/" + name, address: "127.0.0.1", port: gateway.port,
       ticket: .init(fingerprint: try authority.fingerprint, token: Secret(token)), program: "test",
-      logger: Logger(label: "enrolment"))
+      proxies: proxies, logger: Logger(label: "enrolment"))
   }
 
   func connector(
-    _ runtime: any InstanceRuntime, name: String = "host-1", connections: Int = 1, gateways: [GatewayEndpoint] = []
+    _ runtime: any InstanceRuntime, name: String = "host-1", connections: Int = 1, gateways: [GatewayEndpoint] = [],
+    proxies: ProxyChoice = .none
   ) throws -> Running {
     Running(
       try Connector(
         configuration: .init(
           directory: directory + "/" + name, program: "test", connections: connections, gateways: gateways,
-          spacing: 0...0),
+          proxies: proxies, spacing: 0...0),
         runtimes: Runtimes([runtime], logger: Logger(label: "runtimes")), clock: clock,
         logger: Logger(label: "connector")))
   }

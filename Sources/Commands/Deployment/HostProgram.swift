@@ -20,10 +20,21 @@ public struct HostProgram: Sendable {
     public var connections = LinkLimits.connectionsDefault
     /// Where to dial it, one address for each connection in turn; empty takes that of the enrolment.
     public var gateways: [ControlPlaneSettings.Listen] = []
+    /// The proxies on the way there.
+    public var proxies = ProxyChoice.none
     /// Ends the Instances when the Connector is asked to end; the next one starts them again.
     public var haltsInstances = false
 
     public init() {}
+
+    /// - Parameters:
+    ///   - url: of the proxy for every dial; nil leaves it to the environment.
+    ///   - environment: its `https_proxy` and `no_proxy` count.
+    /// - Throws: `usage` for what is no URL of a proxy.
+    public mutating func useProxy(_ url: String?, password: Secret?, environment: [String: String]) throws {
+      let always = try url.map { try ForwardProxy(url: $0, password: password) }
+      proxies = try ProxyChoice(always: always, environment: environment)
+    }
   }
 
   /// The directory in which a machine keeps its identity and its Instances.
@@ -54,7 +65,7 @@ public struct HostProgram: Sendable {
   public func enrol(at gateway: ControlPlaneSettings.Listen, ticket: EnrolmentTicket) async throws -> Slug {
     try await Enrolment.enrol(
       directory: directory, address: gateway.address, port: gateway.port, ticket: ticket, program: Release.program,
-      clock: clock, logger: logger
+      proxies: settings.proxies, clock: clock, logger: logger
     ).slug
   }
 
@@ -78,7 +89,7 @@ public struct HostProgram: Sendable {
       configuration: .init(
         directory: directory, program: Release.program, connections: settings.connections,
         gateways: settings.gateways.map { .init(address: $0.address, port: $0.port) },
-        haltsInstances: settings.haltsInstances),
+        proxies: settings.proxies, haltsInstances: settings.haltsInstances),
       runtimes: runtimes, clock: clock, logger: logger)
   }
 }

@@ -39,6 +39,13 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
       "Dial the AW Gateway here instead of where this machine enrolled; twice, each connection has its own address.",
       valueName: "address:port"))
   var gateway: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "An HTTP proxy on the way there; else https_proxy and no_proxy of the environment.",
+      valueName: "http://[user@]host:port"))
+  var proxy: String?
+  @Option(help: ArgumentHelp("A file with the password for the proxy.", valueName: "file"), completion: .file())
+  var proxyPasswordFile: String?
   @Flag(help: "Run each Instance of the process runtime as a system user of its own. Needs root.") var ownUsers = false
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
@@ -56,6 +63,9 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
     settings.ownUsers = ownUsers
     settings.connections = connections
     settings.gateways = try gateway.map { try .init($0) }
+    try settings.useProxy(
+      proxy, password: try proxyPasswordFile.map { try SecretFile.read($0) },
+      environment: ProcessInfo.processInfo.environment)
     let program = HostProgram(directory: directory.path, settings: settings, logger: logger)
     if let enrol { try await redeem(at: enrol, program) }
     guard program.isEnrolled else {
@@ -67,6 +77,9 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   }
 
   func validate() throws {
+    if let proxy, URLComponents(string: proxy)?.password != nil {
+      throw ValidationError("A password among the arguments is seen by everybody: use --proxy-password-file.")
+    }
     guard (1...LinkLimits.connectionsDefault).contains(connections), gateway.count <= LinkLimits.connectionsDefault
     else {
       throw ValidationError("A Connector keeps one or two connections, to as many addresses at most.")

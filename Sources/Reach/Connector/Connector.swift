@@ -6,7 +6,7 @@ import NIOConcurrencyHelpers
 import ServiceLifecycle
 
 /// Where an AW Gateway is reached.
-public struct GatewayEndpoint: Sendable, Equatable {
+public struct GatewayEndpoint: Sendable, Equatable, CustomStringConvertible {
   public let address: String
   public let port: Int
 
@@ -14,6 +14,8 @@ public struct GatewayEndpoint: Sendable, Equatable {
     self.address = address
     self.port = port
   }
+
+  public var description: String { "\(address):\(port)" }
 }
 
 /// The AW process on a Host: keeps its connections to the AW Gateway for as long as it runs. It never gives up and
@@ -27,6 +29,7 @@ public final class Connector: Service {
     public var connections: Int
     /// Where the AW Gateway is dialled, one address for each connection in turn; empty takes that of the enrolment.
     public var gateways: [GatewayEndpoint]
+    public var proxies: ProxyChoice
     public var liveness: Liveness.Policy
     /// How many seconds each further connection is dialled after the one before, at random.
     public var spacing: ClosedRange<Double>
@@ -38,7 +41,7 @@ public final class Connector: Service {
 
     public init(
       directory: String, program: String, connections: Int = LinkLimits.connectionsDefault,
-      gateways: [GatewayEndpoint] = [], liveness: Liveness.Policy = .init(),
+      gateways: [GatewayEndpoint] = [], proxies: ProxyChoice = .none, liveness: Liveness.Policy = .init(),
       spacing: ClosedRange<Double> = LinkLimits.spacing, haltsInstances: Bool = false,
       probe: @escaping @Sendable (_ port: Int) async -> InstanceFacts.Answer = Connector.answer
     ) {
@@ -46,6 +49,7 @@ public final class Connector: Service {
       self.program = program
       self.connections = connections
       self.gateways = gateways
+      self.proxies = proxies
       self.liveness = liveness
       self.spacing = spacing
       self.haltsInstances = haltsInstances

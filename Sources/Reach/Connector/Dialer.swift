@@ -45,8 +45,9 @@ struct DialFailure: ExplainedError {
 
 /// Dials the AW Gateway, for a link or for an enrolment. Every stage has its own deadline and its own error.
 struct Dialer: Sendable {
-  let address: String
-  let port: Int
+  let endpoint: GatewayEndpoint
+  /// Nil dials the AW Gateway itself.
+  let proxy: ForwardProxy?
   let liveness: Liveness.Policy
   let clock: WallClock
   let logger: Logger
@@ -93,41 +94,67 @@ struct Dialer: Sendable {
     let negotiated: EventLoopFuture<Value>
     do {
       negotiated = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        .connectTimeout(.nanoseconds(LinkLimits.dialTimeout.milliseconds * 1_000_000))
-        .connect(host: address, port: port) { channel in
-          channel.setLinkSocketOptions().flatMapThrowing {
-            let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(tls.handler(reportingTo: reason))
-            let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Value> { result, channel in
-              guard case .negotiated = result else {
-                return channel.eventLoop.makeFailedFuture(ChannelError.inappropriateOperationForState)
-              }
-              return initialize(channel)
+        .connectTimeout(.milliseconds(LinkLimits.dialTimeout.milliseconds))
+        .connect(host: proxy?.address ?? endpoint.address, port: proxy?.port ?? endpoint.port) { channel in
+          channel.setLinkSocketOptions().map {
+            guard let proxy else { return secure(channel, tls, reason, initialize) }
+            return ProxyConnect.add(proxy.request(to: endpoint), to: channel).flatMap {
+              secure(channel, tls, reason, initialize)
             }
-            try pipeline.addHandler(negotiation)
-            let deadline = channel.eventLoop.scheduleTask(
-              in: .nanoseconds(LinkLimits.handshakeTimeout.milliseconds * 1_000_000)
-            ) { channel.close(promise: nil) }
-            negotiation.protocolNegotiationResult.whenComplete { result in
-              deadline.cancel()
-              if case .failure = result { channel.close(promise: nil) }
-            }
-            return negotiation.protocolNegotiationResult
           }
         }
     } catch {
-      let explained = AWError(
-        .linkRefused, "Nothing at \(address):\(port) accepted the connection.",
-        next: "Check the address, that 'aw serve' runs there, and that no firewall is between.", cause: error)
+      let explained =
+        proxy.map { DialWords.proxyUnreached($0, error) } ?? DialWords.unreached(endpoint, error)
       throw DialFailure(explained: explained, seen: Dialer.unconnected(error, at: clock.now))
     }
     do {
       return try await negotiated.get()
+    } catch let refused as ProxyRefused {
+      throw DialFailure(
+        explained: DialWords.refused(refused, by: proxy, endpoint), seen: Dialer.refused(refused, at: clock.now))
     } catch {
       throw DialFailure(
-        explained: Dialer.explain(reason.verdict, error, "\(address):\(port)"),
+        explained: DialWords.explain(reason.verdict, error, endpoint),
         seen: Dialer.untrusted(reason.verdict, error, at: clock.now))
     }
+  }
+
+  /// TLS on a channel that leads to the AW Gateway, and what comes behind it.
+  private func secure<Value: Sendable>(
+    _ channel: any Channel, _ tls: ConnectorTLS, _ reason: RefusalReason,
+    _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
+  ) -> EventLoopFuture<Value> {
+    let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Value> { result, channel in
+      guard case .negotiated = result else {
+        return channel.eventLoop.makeFailedFuture(ChannelError.inappropriateOperationForState)
+      }
+      return initialize(channel)
+    }
+    do {
+      let pipeline = channel.pipeline.syncOperations
+      try pipeline.addHandler(tls.handler(reportingTo: reason))
+      try pipeline.addHandler(negotiation)
+    } catch {
+      channel.close(promise: nil)
+      return channel.eventLoop.makeFailedFuture(error)
+    }
+    let deadline = channel.eventLoop.scheduleTask(in: .milliseconds(LinkLimits.handshakeTimeout.milliseconds)) {
+      channel.close(promise: nil)
+    }
+    negotiation.protocolNegotiationResult.whenComplete { result in
+      deadline.cancel()
+      if case .failure = result { channel.close(promise: nil) }
+    }
+    return negotiation.protocolNegotiationResult
+  }
+
+  /// What a proxy that did not connect looks like.
+  static func refused(_ refused: ProxyRefused, at now: Timestamp) -> LossEvidence {
+    var seen = LossNotes().evidence(by: .connector, .connecting, at: now, lived: .zero)
+    seen.proxy = refused.failure
+    seen.detail = refused.status.map { "the proxy answered \($0)" } ?? "the proxy gave no answer that could be read"
+    return seen
   }
 
   /// What a dial that reached nobody looks like.
@@ -154,44 +181,16 @@ struct Dialer: Sendable {
     var seen = notes.evidence(by: .connector, .handshake, at: now, lived: .zero)
     seen.tls =
       switch verdict {
-      case .foreign: .foreignAuthority
+      case .foreign(let issuer):
+        issuer == nil || issuer == CertificateIdentity.authorityName ? .foreignAuthority : .intercepted
       case .expired: .expired
       case .notYetValid: .notYetValid
       case .wrongUse: .wrongUse
       case .trusted, nil: .closed
       }
+    if case .foreign(let issuer) = verdict { seen.issuer = issuer }
     if seen.detail.isEmpty { seen.detail = String("\(error)".prefix(300)) }
     return seen
-  }
-
-  /// Says why a handshake failed. The verdict is ours; without one the far end closed.
-  static func explain(_ verdict: ChainVerdict?, _ error: any Error, _ address: String) -> AWError {
-    switch verdict {
-    case .foreign:
-      AWError(
-        .linkForeignAuthority, "What answers at \(address) is not the AW Gateway that this Host was enrolled with.",
-        next: "Check the address; if the control plane was made anew, enrol this Host again.", cause: error)
-    case .notYetValid(let from):
-      AWError(
-        .linkClockSkew, "The AW Gateway's certificate is valid from \(from) only: this Host's clock is behind.",
-        next: "Set the clock (NTP), then wait for the next try.", cause: error)
-    case .expired(let at):
-      AWError(
-        .linkClockSkew, "The AW Gateway's certificate expired at \(at), or this Host's clock is ahead.",
-        next: "Set the clock (NTP); if it is right, restart the control plane to renew its certificate.",
-        cause: error)
-    case .wrongUse(let what):
-      AWError(
-        .linkForeignAuthority, "The AW Gateway at \(address) cannot be trusted: \(what).",
-        next: "Check that the address is the AW Gateway's.", cause: error)
-    case .trusted, nil:
-      AWError(
-        .linkRefused, "The AW Gateway at \(address) closed the connection during the handshake.",
-        next:
-          "Check that this is the AW Gateway's port, not the console's. See the control plane's log. A Host that was "
-          + "removed, or whose certificate expired, must be enrolled again: 'aw host enroll'.",
-        cause: error)
-    }
   }
 }
 

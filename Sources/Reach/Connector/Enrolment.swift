@@ -7,15 +7,17 @@ import NIOCore
 /// Makes this machine a Host: redeems a one-time token for a certificate.
 public struct Enrolment: Sendable {
   public static func enrol(
-    directory: String, address: String, port: Int, ticket: EnrolmentTicket, program: String, clock: WallClock = .system,
-    logger: Logger
+    directory: String, address: String, port: Int, ticket: EnrolmentTicket, program: String,
+    proxies: ProxyChoice = .none, clock: WallClock = .system, logger: Logger
   ) async throws -> HostState {
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     let key = HostKey()
     let tls = try LinkTLS.connector(
       identity: nil, trust: .fingerprint(ticket.fingerprint), now: { clock.now })
-    let dialer = Dialer(address: address, port: port, liveness: .init(), clock: clock, logger: logger)
+    let dialer = Dialer(
+      endpoint: .init(address: address, port: port), proxy: proxies.proxy(to: address), liveness: .init(), clock: clock,
+      logger: logger)
     let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
     do {
       channel = try await dialer.enrolment(tls)

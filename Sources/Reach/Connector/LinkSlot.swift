@@ -73,6 +73,7 @@ struct LinkSlot: Sendable {
     case .broken(let what):
       log(outcome.seen, what, .notice)
       if outcome.seen?.isUnreached == true { return .unreached }
+      if outcome.seen?.proxy == .credentials { return .refused }
       return connector.isLinked(beside: number) ? .alone : .failure
     case .drained(.restart, let spread):
       log(outcome.seen, "the AW Gateway leaves", .info)
@@ -111,8 +112,8 @@ struct LinkSlot: Sendable {
         identity: try state.key.identity(state.document.bundle), trust: .authorities(authorities),
         now: { [clock = connector.clock] in clock.now })
       let dialer = Dialer(
-        address: endpoint.address, port: endpoint.port, liveness: connector.configuration.liveness,
-        clock: connector.clock, logger: logger)
+        endpoint: endpoint, proxy: connector.configuration.proxies.proxy(to: endpoint.address),
+        liveness: connector.configuration.liveness, clock: connector.clock, logger: logger)
       let link = try await dialer.link(tls, notes: life.notes)
       let ending = await serve(link, epoch: epoch, life, settle)
       link.channel.close(promise: nil)

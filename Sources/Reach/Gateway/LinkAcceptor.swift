@@ -73,7 +73,8 @@ enum LinkAcceptor {
         let framed = stream.eventLoop.makeCompletedFuture {
           try stream.pipeline.syncOperations.addHandler(StreamOpener(target: .control))
           try stream.pipeline.syncOperations.addMessageFraming()
-          return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: stream)
+          return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+            wrappingChannelSynchronously: stream, configuration: .init(isOutboundHalfClosureEnabled: true))
         }
         framed.cascade(to: control)
         return framed.map { _ in }

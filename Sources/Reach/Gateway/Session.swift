@@ -55,7 +55,15 @@ public final class Session: Sendable {
       streams.open -= 1
       return streams.retiring && streams.open == 0
     }
-    if isLast { channel.close(promise: nil) }
+    if isLast { end() }
+  }
+
+  /// Ends a connection without streams. The control stream's end makes the Connector close, once it has read what was
+  /// said before; a close of the connection itself could overtake that.
+  private func end() {
+    guard let control = control.withLockedValue({ $0 }) else { return channel.close(promise: nil) }
+    control.finish()
+    close(within: LinkLimits.farewellMax)
   }
 
   /// Lets what is under way end, then closes; after `grace` it closes all the same.
@@ -64,7 +72,7 @@ public final class Session: Sendable {
       streams.retiring = true
       return streams.open == 0
     }
-    if isIdle { channel.close(promise: nil) } else { close(within: grace) }
+    if isIdle { end() } else { close(within: grace) }
   }
 
   /// Asks the Connector for another connection, lets what is under way here end, then closes. One whose Connector

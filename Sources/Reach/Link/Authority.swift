@@ -20,9 +20,11 @@ public struct Authority: Sendable {
   /// Makes a new authority.
   ///
   /// - Returns: the authority and the PEM text of its private key, for the vault.
-  public static func make(at now: Timestamp) throws -> (authority: Authority, privateKey: Secret) {
+  public static func make(
+    at now: Timestamp, named commonName: String = CertificateIdentity.authorityName
+  ) throws -> (authority: Authority, privateKey: Secret) {
     let key = Certificate.PrivateKey(P256.Signing.PrivateKey())
-    let name = try DistinguishedName { CommonName("AW link authority") }
+    let name = try DistinguishedName { CommonName(commonName) }
     let certificate = try Certificate(
       version: .v3, serialNumber: .init(), publicKey: key.publicKey,
       notValidBefore: now.advanced(by: .zero - backdating).date,
@@ -168,6 +170,19 @@ public enum CertificateIdentity {
     guard let names = try? certificate.extensions.subjectAlternativeNames else { return nil }
     for case .uniformResourceIdentifier(let uri) in names where uri.hasPrefix(scheme) {
       return HostID(String(uri.dropFirst(scheme.count)))
+    }
+    return nil
+  }
+
+  /// What an authority of AW calls itself.
+  public static let authorityName = "AW link authority"
+
+  /// The common name of who signed a certificate, or else its organisation.
+  static func issuer(of certificate: Certificate) -> String? {
+    let parts = certificate.issuer.flatMap { $0 }
+    let kinds: [ASN1ObjectIdentifier] = [.NameAttributes.commonName, .NameAttributes.organizationName]
+    for kind in kinds {
+      if let part = parts.first(where: { $0.type == kind }) { return "\(part.value)" }
     }
     return nil
   }

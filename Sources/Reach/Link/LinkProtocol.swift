@@ -46,6 +46,9 @@ public enum LinkLimits {
   public static let messageBytesMax = 4 << 20
   public static let targetDialTimeout = Duration.seconds(2)
   public static let dialTimeout = Duration.seconds(4)
+  /// A proxy's answer, its own dial included.
+  public static let proxyTimeout = Duration.seconds(4)
+  public static let proxyHeadBytesMax = 16 * 1024
   public static let handshakeTimeout = Duration.seconds(4)
   public static let registrationTimeout = Duration.seconds(4)
   /// How long the end of a link waits for the far end's own: the library's five seconds would make every silent link

@@ -120,7 +120,9 @@ public final class RefusalReason: Sendable {
 public enum ChainVerdict: Sendable, Equatable {
   case trusted([Certificate])
   /// Signed by an authority that we do not trust.
-  case foreign
+  ///
+  /// - Parameter issuer: what that authority calls itself; nil when nothing was shown.
+  case foreign(issuer: String?)
   /// Ours, but our clock says it is not valid yet.
   case notYetValid(from: Timestamp)
   case expired(at: Timestamp)
@@ -130,7 +132,9 @@ public enum ChainVerdict: Sendable, Equatable {
   static func of(
     _ chain: [Certificate], authorities: [Certificate], usage: ExtendedKeyUsage.Usage, name: String?, at now: Timestamp
   ) async -> ChainVerdict {
-    guard let leaf = chain.first, !authorities.isEmpty else { return .foreign }
+    guard let leaf = chain.first, let last = chain.last, !authorities.isEmpty else {
+      return .foreign(issuer: chain.last.flatMap { CertificateIdentity.issuer(of: $0) })
+    }
     let inside = leaf.notValidBefore.addingTimeInterval(
       leaf.notValidAfter.timeIntervalSince(leaf.notValidBefore) / 2)
     var verifier = Verifier(rootCertificates: CertificateStore(authorities)) {
@@ -141,7 +145,8 @@ public enum ChainVerdict: Sendable, Equatable {
     switch result {
     case .couldNotValidate(let failures):
       let reasons = failures.map { "\($0.policyFailureReason)" }.filter { $0.hasPrefix(UsePolicy.marker) }
-      return reasons.first.map { .wrongUse(String($0.dropFirst(UsePolicy.marker.count))) } ?? .foreign
+      return reasons.first.map { .wrongUse(String($0.dropFirst(UsePolicy.marker.count))) }
+        ?? .foreign(issuer: CertificateIdentity.issuer(of: last))
     case .validCertificate(let validated):
       if now < Timestamp(leaf.notValidBefore) { return .notYetValid(from: Timestamp(leaf.notValidBefore)) }
       if now > Timestamp(leaf.notValidAfter) { return .expired(at: Timestamp(leaf.notValidAfter)) }

@@ -117,6 +117,7 @@ public enum LossClassifier {
     case .established: return nil
     case .resolving: return .dnsFailure
     case .connecting:
+      if let proxy = seen.proxy { return refused(by: proxy) }
       switch seen.socket {
       case .refused, .reset: return .connectRefused
       case .unreachable: return .networkUnreachable
@@ -129,6 +130,14 @@ public enum LossClassifier {
       if isSkewed(seen) || seen.refusal == ErrorCode.linkClockSkew.id { return .clockSkew }
       if seen.refusal == ErrorCode.linkRefused.id { return .protocolError }
       return seen.refusal == nil ? .gatewayOverload : .authRejected
+    }
+  }
+
+  private static func refused(by proxy: LossEvidence.ProxyFailure) -> LossClass {
+    switch proxy {
+    case .credentials: .authRejected
+    case .forbidden, .other: .connectRefused
+    case .noWay, .silent: .connectTimeout
     }
   }
 

@@ -44,6 +44,22 @@ public struct LossEvidence: Codable, Sendable, Equatable {
   /// Why a handshake failed.
   public enum TLSFailure: String, Codable, Sendable {
     case foreignAuthority, expired, notYetValid, wrongUse, closed
+    /// Something that is no AW Gateway answered with a certificate of another authority.
+    case intercepted
+  }
+
+  /// Why a proxy on the Host's way out gave no connection.
+  public enum ProxyFailure: String, Codable, Sendable {
+    /// It wants other credentials: 407.
+    case credentials
+    /// It does not allow the address: 403.
+    case forbidden
+    /// It did not reach the address itself: 502, 503, 504.
+    case noWay
+    /// It did not answer in time.
+    case silent
+    /// Another status, or no HTTP.
+    case other
   }
 
   /// What the kernel says of the connection, where it can be asked (Linux: `TCP_INFO`).
@@ -94,6 +110,9 @@ public struct LossEvidence: Codable, Sendable, Equatable {
   public var livedMilliseconds: Int64
   public var tcp: TCP?
   public var tls: TLSFailure?
+  /// Who the certificate that was shown comes from, by its own words.
+  public var issuer: String?
+  public var proxy: ProxyFailure?
   /// How far the far end's clock is ahead.
   public var clockSkewMilliseconds: Int64?
   /// The code of a refusal.
