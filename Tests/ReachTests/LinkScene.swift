@@ -47,25 +47,28 @@ final class LinkScene: Sendable {
   let ahead = NIOLockedValueBox(Duration.zero)
   let clock: WallClock
 
-  init() async throws {
+  init(bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax) async throws {
     let ahead = ahead
     let clock = WallClock { WallClock.system.now.advanced(by: ahead.withLockedValue { $0 }) }
     self.clock = clock
     (authority, _) = try Authority.make(at: clock.now)
     delegate = RecordingDelegate(authority: authority, clock: clock)
-    gateway = try await Self.gateway(authority, delegate, clock)
+    gateway = try await Self.gateway(
+      authority, delegate, clock, bufferedBytesPerConnectionMax: bufferedBytesPerConnectionMax)
     directory = NSTemporaryDirectory() + "aw-link-" + Base64URL.encode([UInt8].random(count: 9))
     running = Running(gateway)
   }
 
   static func gateway(
-    _ authority: Authority, _ delegate: RecordingDelegate, _ clock: WallClock, port: Int = 0
+    _ authority: Authority, _ delegate: RecordingDelegate, _ clock: WallClock,
+    bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax
   ) async throws -> AWGateway {
-    try await AWGateway.listen(
-      .init(
-        address: "127.0.0.1", port: port, identity: try authority.gatewayIdentity(at: clock.now),
-        authorities: [authority.certificate], reconnectSpread: .milliseconds(50)),
-      delegate: delegate, clock: clock, logger: Logger(label: "gateway"))
+    var configuration = AWGateway.Configuration(
+      address: "127.0.0.1", port: 0, identity: try authority.gatewayIdentity(at: clock.now),
+      authorities: [authority.certificate], reconnectSpread: .milliseconds(50))
+    configuration.bufferedBytesPerConnectionMax = bufferedBytesPerConnectionMax
+    return try await AWGateway.listen(
+      configuration, delegate: delegate, clock: clock, logger: Logger(label: "gateway"))
   }
 
   /// Asks the AW Gateway to leave, as SIGTERM does.
@@ -258,6 +261,13 @@ final class HeldStream: Sendable {
       if received.readableBytes >= bytes.readableBytes { return received }
     }
     throw ChannelError.eof
+  }
+
+  func stopReading() async throws { try await channel.setOption(.autoRead, value: false).get() }
+
+  /// Sends again and again, until the stream takes no more.
+  func sendUntilItEnds(_ bytes: ByteBuffer) async throws {
+    while true { try await channel.writeAndFlush(bytes).get() }
   }
 
   func close() async throws {

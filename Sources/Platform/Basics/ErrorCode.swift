@@ -72,6 +72,7 @@ extension ErrorCode {
   public static let linkClockSkew = ErrorCode("link.clock-skew", http: 502)
   public static let linkRefused = ErrorCode("link.refused", http: 502)
   public static let linkLost = ErrorCode("link.lost", http: 502)
+  public static let linkShed = ErrorCode("link.shed", http: 503)
   public static let linkProxyRefused = ErrorCode("link.proxy-refused", http: 502)
   public static let linkNotRedundant = ErrorCode("link.not-redundant", http: 503)
   public static let targetRefused = ErrorCode("link.target-refused", http: 502)
@@ -123,8 +124,8 @@ extension ErrorCode {
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
     contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
     enrolmentInvalid, enrolmentExpired, enrolmentUsed, linkForeignAuthority, linkClockSkew, linkRefused, linkLost,
-    linkProxyRefused, linkNotRedundant, targetRefused, orgUnknown, instanceUnknown, operationUnknown, operationRunning,
-    operationDeadline,
+    linkShed, linkProxyRefused, linkNotRedundant, targetRefused, orgUnknown, instanceUnknown, operationUnknown,
+    operationRunning, operationDeadline,
     runtimeUnavailable, runtimeProgramMissing, runtimeImageMissing, runtimePortTaken, runtimeDiskFull, runtimeFailed,
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
     gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,

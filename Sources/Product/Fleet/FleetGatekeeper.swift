@@ -135,6 +135,7 @@ public struct FleetGatekeeper: GatewayDelegate {
     let changed = loss.recover(account, at: now)
     host.lastLoss = loss.verdict.lossClass.rawValue
     try LossRecords.save(loss, in: tx)
+    tx.afterCommit { [counters, outage = now.since(loss.at)] in counters.recovered(after: outage) }
     guard changed, let first = loss.calledFirst else { return }
     let data: JSONValue = [
       "loss": .string(loss.id.text), "from": .string(first.rawValue), "to": .string(loss.verdict.lossClass.rawValue),
@@ -169,7 +170,7 @@ public struct FleetGatekeeper: GatewayDelegate {
       if left == 0 { host.disconnectedAt = host.disconnectedAt ?? now }
       host.lastLoss = loss.verdict.lossClass.rawValue
       try LossRecords.save(loss, in: tx)
-      tx.afterCommit { [counters, verdict = loss.verdict] in counters.lost(verdict) }
+      tx.afterCommit { [counters, verdict = loss.verdict] in counters.lost(verdict, seen) }
       var data: [String: JSONValue] = [
         "loss": .string(loss.id.text), "class": .string(loss.verdict.lossClass.rawValue),
         "rule": .string(loss.verdict.rule.rawValue), "detail": .string(seen.detail),

@@ -1,6 +1,7 @@
 import Basics
 import CoreMetrics
 import Evidence
+import Gateway
 import Link
 import Logging
 import ServiceLifecycle
@@ -15,12 +16,14 @@ public struct FleetMetrics: Service {
   let evidence: EvidenceLog
   let factory: any MetricsFactory
   let logger: Logger
+  private let links: LinkMetrics
 
   public init(reader: FleetReader, evidence: EvidenceLog, factory: any MetricsFactory, logger: Logger) {
     self.reader = reader
     self.evidence = evidence
     self.factory = factory
     self.logger = logger
+    links = LinkMetrics(factory: factory)
   }
 
   public func run() async throws {
@@ -37,6 +40,7 @@ public struct FleetMetrics: Service {
   }
 
   func measure() async throws {
+    links.measure(reader.gateway.figures)
     let standings = try await reader.standings()
     let summary = try await reader.summary(of: standings.map(\.status))
     for (status, count) in summary.statuses { set("aw_instances", count, [("status", status)]) }
@@ -64,12 +68,27 @@ struct FleetCounters: Sendable {
   /// Makes every series, so that each starts at zero: Prometheus takes the first value it sees for no increase.
   func declare() {
     for lossClass in LossClass.allCases { _ = losses(lossClass) }
+    _ = timer("aw_link_detect_seconds", [("class", LossClass.networkBlackhole.rawValue)])
+    _ = timer("aw_link_reconnect_seconds")
     for link in ChainLink.allCases {
       for outcome in [CheckResult.Outcome.Word.passed, .degraded, .failed] { _ = checks(link, outcome) }
     }
   }
 
-  func lost(_ verdict: LossVerdict) { losses(verdict.lossClass).increment() }
+  func lost(_ verdict: LossVerdict, _ seen: LossEvidence) {
+    losses(verdict.lossClass).increment()
+    guard let silence = seen.silentMilliseconds else { return }
+    timer("aw_link_detect_seconds", [("class", verdict.lossClass.rawValue)]).recordMilliseconds(silence)
+  }
+
+  /// A connection is back after so long.
+  func recovered(after outage: Duration) {
+    timer("aw_link_reconnect_seconds").recordMilliseconds(outage.milliseconds)
+  }
+
+  private func timer(_ label: String, _ dimensions: [(String, String)] = []) -> Timer {
+    Timer(label: label, dimensions: dimensions, factory: factory)
+  }
 
   private func losses(_ lossClass: LossClass) -> Counter {
     Counter(

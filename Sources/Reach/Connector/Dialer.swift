@@ -57,17 +57,25 @@ struct Dialer: Sendable {
   func link(_ tls: ConnectorTLS, notes: NIOLockedValueBox<LossNotes>) async throws -> DialledLink {
     let (streams, continuation) = AsyncStream<TargetStream>.makeStream()
     let channel = try await dial(tls) { channel in
-      LinkWindow.settings(for: channel).flatMapThrowing { settings in
+      // Behind a proxy the kernel sees the round trip to that only.
+      let settings =
+        proxy == nil ? LinkWindow.settings(for: channel) : channel.eventLoop.makeSucceededFuture(LinkWindow.largest)
+      return settings.flatMapThrowing { settings in
         let pipeline = channel.pipeline.syncOperations
         let probe = LivenessProbe(policy: liveness) { event in
           notes.withLockedValue { $0.note(event) }
         }
-        try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
+        let buffers = ReceiveBuffers(isServer: true) {
+          logger.warning("a stream was given up", metadata: ["class": "\(LossClass.backpressureShed.rawValue)"])
+        }
+        try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers))
+        let bound = NIOLoopBound(buffers, eventLoop: channel.eventLoop)
         _ = try pipeline.configureHTTP2Pipeline(
           mode: .server, connectionConfiguration: settings.connection, streamConfiguration: settings.stream
         ) { stream in
           stream.eventLoop.makeCompletedFuture {
-            try stream.pipeline.syncOperations.addHandler(StreamAcceptor { continuation.yield($0) })
+            try stream.pipeline.syncOperations.addHandler(
+              StreamAcceptor(buffers: bound.value) { continuation.yield($0) })
           }
         }
         try pipeline.addHandler(LivenessProbe.Pinger(probe))
@@ -203,13 +211,17 @@ final class StreamAcceptor: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundOut = HTTP2Frame.FramePayload
   typealias OutboundOut = HTTP2Frame.FramePayload
 
+  private let buffers: ReceiveBuffers
   private let arrived: (TargetStream) -> Void
   private var context: ChannelHandlerContext?
   private var held: [HTTP2Frame.FramePayload] = []
   private var readPending = false
   private var requested = false
 
-  init(arrived: @escaping (TargetStream) -> Void) { self.arrived = arrived }
+  init(buffers: ReceiveBuffers, arrived: @escaping (TargetStream) -> Void) {
+    self.buffers = buffers
+    self.arrived = arrived
+  }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }
   func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
@@ -249,7 +261,7 @@ final class StreamAcceptor: ChannelDuplexHandler, RemovableChannelHandler {
     guard let context else { throw ChannelError.ioOnClosedChannel }
     StreamBytes.accepted(context)
     let pipeline = context.pipeline.syncOperations
-    try pipeline.addHandler(StreamBytes())
+    try pipeline.addHandler(StreamBytes(buffers: buffers))
     try handlers(pipeline)
     for payload in held { context.fireChannelRead(wrapInboundOut(payload)) }
     context.fireChannelReadComplete()

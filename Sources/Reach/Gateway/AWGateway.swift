@@ -25,6 +25,8 @@ public final class AWGateway: Service {
     public var reconnectSpread: Duration
     /// How often each Connector tells of all its Instances.
     public var heartbeatEvery: Duration
+    /// Bytes of one connection that arrived and that nobody has taken.
+    public var bufferedBytesPerConnectionMax = LinkLimits.bufferedBytesPerConnectionMax
 
     public init(
       address: String, port: Int, identity: TLSIdentity, authorities: [Certificate],
@@ -45,6 +47,7 @@ public final class AWGateway: Service {
   struct Shared {
     var table = SessionTable()
     var sessions: [String: Session] = [:]
+    var counts = LinkFigures.Counts()
     /// Which Hosts lost a connection when, as far back as counts as together.
     var losses: [(at: ContinuousClock.Instant, host: HostID)] = []
 
@@ -82,6 +85,7 @@ public final class AWGateway: Service {
   let logger: Logger
   let shared = NIOLockedValueBox(Shared())
   let presented: NIOLockedValueBox<Presented>
+  let budget: BufferBudget
   private let server: any Channel
   private let arrivals: AsyncStream<Arrival>
 
@@ -97,6 +101,8 @@ public final class AWGateway: Service {
     let presented = NIOLockedValueBox(try Presented(configuration.identity, configuration, clock))
     let (arrivals, continuation) = AsyncStream<Arrival>.makeStream()
     let liveness = configuration.liveness
+    let budget = BufferBudget()
+    let caps = BufferCaps(bytesMax: configuration.bufferedBytesPerConnectionMax, budget: budget)
     let server: any Channel
     do {
       server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -106,7 +112,7 @@ public final class AWGateway: Service {
           channel.setLinkSocketOptions().flatMap {
             channel.eventLoop.makeCompletedFuture {
               try LinkAcceptor.configure(
-                channel, tls: presented.withLockedValue { $0.tls }, liveness: liveness, logger: logger,
+                channel, tls: presented.withLockedValue { $0.tls }, liveness: liveness, caps: caps, logger: logger,
                 arrived: { continuation.yield($0) })
             }
           }
@@ -119,18 +125,19 @@ public final class AWGateway: Service {
     }
     return AWGateway(
       configuration: configuration, delegate: delegate, clock: clock, logger: logger, presented: presented,
-      server: server, arrivals: arrivals)
+      budget: budget, server: server, arrivals: arrivals)
   }
 
   private init(
     configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger,
-    presented: NIOLockedValueBox<Presented>, server: any Channel, arrivals: AsyncStream<Arrival>
+    presented: NIOLockedValueBox<Presented>, budget: BufferBudget, server: any Channel, arrivals: AsyncStream<Arrival>
   ) {
     self.configuration = configuration
     self.delegate = delegate
     self.clock = clock
     self.logger = logger
     self.presented = presented
+    self.budget = budget
     self.server = server
     self.arrivals = arrivals
   }

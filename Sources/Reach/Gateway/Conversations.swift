@@ -23,10 +23,7 @@ struct LinkConversation: Sendable {
         try await withGracefulShutdownHandler {
           try await converse(inbound, outbound)
         } onGracefulShutdown: {
-          session.note(.drain, "the control plane is shutting down")
-          let links = gateway.shared.withLockedValue { $0.sessions.count }
-          let spread = Reconnect.spread(over: links, min: gateway.configuration.reconnectSpread)
-          session.drain(.restart, spread: spread, logger: logger)
+          sayGoodbye()
         }
       }
     } catch {
@@ -49,6 +46,8 @@ struct LinkConversation: Sendable {
         guard try await register(hello, outbound) else { return }
         registered = true
         deadline.cancel()
+        // What began before this connection was registered did not reach its Connector.
+        if Task.isShuttingDownGracefully { sayGoodbye() }
         await gateway.delegate.connected(session.host, hello, connections: connections)
       case (.renew(let request), true):
         let bundle = try await gateway.delegate.renew(session.host, request: request)
@@ -66,6 +65,13 @@ struct LinkConversation: Sendable {
     }
   }
 
+  private func sayGoodbye() {
+    session.note(.drain, "the control plane is shutting down")
+    let links = gateway.shared.withLockedValue { $0.sessions.count }
+    session.drain(
+      .restart, spread: Reconnect.spread(over: links, min: gateway.configuration.reconnectSpread), logger: logger)
+  }
+
   /// How many connections the Host has when it is asked.
   private var connections: @Sendable () -> Int {
     { [gateway, session] in gateway.shared.withLockedValue { $0.table.connections(of: session.host).count } }
@@ -80,6 +86,7 @@ struct LinkConversation: Sendable {
       try await gateway.delegate.admit(hello, from: session.host)
     } catch {
       let error = AWError.wrapping(error, doing: "Admitting the Host")
+      gateway.count { $0.registrations[.refused, default: 0] += 1 }
       logger.notice("a Host was refused", metadata: ["reason": "\(error.chain)"])
       let retry = error.code == .internalFailure || error.code == .storeLocked
       try await refuse(Refused(error, retry: retry), outbound)
@@ -94,6 +101,15 @@ struct LinkConversation: Sendable {
         session.registered(hello, outbound)
       }
       return admission
+    }
+    gateway.count {
+      switch admission {
+      case .stale: $0.registrations[.stale, default: 0] += 1
+      case .revoked: $0.registrations[.refused, default: 0] += 1
+      case .routed(let superseded):
+        $0.registrations[.registered, default: 0] += 1
+        if superseded != nil { $0.superseded += 1 }
+      }
     }
     switch admission {
     case .stale(let known):
@@ -110,7 +126,9 @@ struct LinkConversation: Sendable {
       return false
     case .routed(let superseded):
       if let superseded { supersede(superseded) }
-      session.attach(gateway)
+      session.attach { [weak gateway, host = session.host, connection = session.connection] event in
+        gateway?.note(event, of: connection, on: host)
+      }
       let registered = Registered(
         connection: session.connection,
         reconnectSpreadMilliseconds: gateway.configuration.reconnectSpread.milliseconds,
@@ -166,17 +184,6 @@ struct LinkConversation: Sendable {
       "a Host is disconnected",
       metadata: ["class": "\(LossClassifier.classify(seen).lossClass.rawValue)", "detail": "\(seen.detail)"])
     await gateway.delegate.disconnected(session.host, seen, connections: connections)
-  }
-}
-
-extension Session {
-  /// Lets suspicions of this session reach the table, once it is routed.
-  func attach(_ gateway: AWGateway) {
-    suspicion.withLockedValue {
-      $0 = { [host, connection, weak gateway] suspect in
-        gateway?.shared.withLockedValue { $0.table.mark(connection, of: host, suspect: suspect) }
-      }
-    }
   }
 }
 

@@ -7,6 +7,12 @@ import NIOSSL
 import NIOTLS
 import X509
 
+/// What the connections of an AW Gateway may hold, each and together.
+struct BufferCaps: Sendable {
+  let bytesMax: Int
+  let budget: BufferBudget
+}
+
 /// Prepares an accepted connection: TLS, then by protocol name a link or an enrolment.
 enum LinkAcceptor {
   struct NoIdentity: Error {}
@@ -14,7 +20,7 @@ enum LinkAcceptor {
   struct StreamFromConnector: Error {}
 
   static func configure(
-    _ channel: any Channel, tls: GatewayTLS, liveness: Liveness.Policy, logger: Logger,
+    _ channel: any Channel, tls: GatewayTLS, liveness: Liveness.Policy, caps: BufferCaps, logger: Logger,
     arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
   ) throws {
     let pipeline = channel.pipeline.syncOperations
@@ -23,7 +29,7 @@ enum LinkAcceptor {
       switch result {
       case .negotiated(LinkProtocol.link):
         return LinkWindow.settings(for: channel).flatMap {
-          link(channel, $0, liveness: liveness, logger: logger, arrived: arrived)
+          link(channel, $0, liveness: liveness, caps: caps, logger: logger, arrived: arrived)
         }
       case .negotiated(LinkProtocol.enrolment):
         return channel.eventLoop.makeCompletedFuture {
@@ -50,8 +56,8 @@ enum LinkAcceptor {
   }
 
   private static func link(
-    _ channel: any Channel, _ settings: NIOHTTP2Handler.Configuration, liveness: Liveness.Policy, logger: Logger,
-    arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
+    _ channel: any Channel, _ settings: NIOHTTP2Handler.Configuration, liveness: Liveness.Policy, caps: BufferCaps,
+    logger: Logger, arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
   ) -> EventLoopFuture<Void> {
     do {
       let pipeline = channel.pipeline.syncOperations
@@ -61,12 +67,16 @@ enum LinkAcceptor {
       let connection = Base64URL.encode([UInt8].random(count: 12))
       let events = LivenessRelay()
       let probe = LivenessProbe(policy: liveness) { events.report($0) }
-      try pipeline.addHandler(LivenessProbe.ByteWitness(probe))
+      let buffers = ReceiveBuffers(isServer: false, bytesMax: caps.bytesMax, budget: caps.budget) { [weak events] in
+        events?.session?.tell(.shed)
+      }
+      try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers))
       let multiplexer = try pipeline.configureHTTP2Pipeline(
         mode: .client, connectionConfiguration: settings.connection, streamConfiguration: settings.stream
       ) { $0.eventLoop.makeFailedFuture(StreamFromConnector()) }
       try pipeline.addHandler(LivenessProbe.Pinger(probe))
-      let session = Session(host: host, connection: connection, channel: channel, multiplexer: multiplexer)
+      let session = Session(host: host, connection: connection, channel: channel, multiplexer: multiplexer,
+        buffers: NIOLoopBound(buffers, eventLoop: channel.eventLoop))
       events.session = session
       let control = channel.eventLoop.makePromise(of: NIOAsyncChannel<ByteBuffer, ByteBuffer>.self)
       multiplexer.createStreamChannel(promise: nil) { stream in
@@ -92,8 +102,9 @@ final class LivenessRelay {
 
   func report(_ event: LivenessProbe.Event) {
     switch event {
-    case .suspected: session?.suspect(true)
-    case .recovered: session?.suspect(false)
+    case .suspected: session?.tell(.suspect(true))
+    case .recovered: session?.tell(.suspect(false))
+    case .answered(let roundTrip): session?.note(roundTrip: roundTrip)
     case .died, .stalled, .failed, .ended: session?.note { $0.note(event) }
     }
   }

@@ -10,8 +10,19 @@ public final class Session: Sendable {
   /// The connection takes no streams any more: nothing was sent, so another one may be tried.
   struct Closed: Error {}
 
+  /// What the AW Gateway is told while the connection lasts.
+  enum Event: Sendable {
+    case suspect(Bool)
+    /// The Host did not connect a stream.
+    case refused(TargetFailure)
+    /// A stream was given up because its reader is too slow.
+    case shed
+  }
+
   private struct Streams {
     var open = 0
+    /// Of these, those to an Instance's port.
+    var toInstances = 0
     /// Ends with its last stream.
     var retiring = false
   }
@@ -20,18 +31,24 @@ public final class Session: Sendable {
   public let connection: String
   let channel: any Channel
   private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
+  private let buffers: NIOLoopBound<ReceiveBuffers>
   private let streams = NIOLockedValueBox(Streams())
   private let notes = NIOLockedValueBox(LossNotes())
   private let registration = NIOLockedValueBox<(at: ContinuousClock.Instant, hello: Hello)?>(nil)
-  let suspicion = NIOLockedValueBox<(@Sendable (Bool) -> Void)?>(nil)
+  private let watcher = NIOLockedValueBox<(@Sendable (Event) -> Void)?>(nil)
+  private let newestRoundTrip = NIOLockedValueBox<Duration?>(nil)
   /// The control stream, once the connection is registered.
   private let control = NIOLockedValueBox<NIOAsyncChannelOutboundWriter<ByteBuffer>?>(nil)
 
-  init(host: HostID, connection: String, channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer) {
+  init(
+    host: HostID, connection: String, channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer,
+    buffers: NIOLoopBound<ReceiveBuffers>
+  ) {
     self.host = host
     self.connection = connection
     self.channel = channel
     self.multiplexer = multiplexer
+    self.buffers = buffers
   }
 
   // MARK: - Streams
@@ -42,17 +59,28 @@ public final class Session: Sendable {
     return streams.withLockedValue { $0.retiring ? nil : $0.open }
   }
 
-  private func admit() throws {
-    try streams.withLockedValue { streams in
-      guard !streams.retiring else { throw Closed() }
-      guard streams.open < LinkLimits.streamsPerLinkMax else { throw TargetRefused(.limit) }
-      streams.open += 1
-    }
+  /// How many streams it carries, by what they go to.
+  var carried: [LinkFigures.StreamKind: Int] {
+    streams.withLockedValue { [.openclaw: $0.toInstances, .runtime: $0.open - $0.toInstances] }
   }
 
-  private func release() {
+  private func admit(_ kind: LinkFigures.StreamKind) throws {
+    let isFull = try streams.withLockedValue { streams in
+      guard !streams.retiring else { throw Closed() }
+      guard streams.open < LinkLimits.streamsPerLinkMax else { return true }
+      streams.open += 1
+      if kind == .openclaw { streams.toInstances += 1 }
+      return false
+    }
+    guard isFull else { return }
+    tell(.refused(.limit))
+    throw TargetRefused(.limit)
+  }
+
+  private func release(_ kind: LinkFigures.StreamKind) {
     let isLast = streams.withLockedValue { streams in
       streams.open -= 1
+      if kind == .openclaw { streams.toInstances -= 1 }
       return streams.retiring && streams.open == 0
     }
     if isLast { end() }
@@ -105,23 +133,25 @@ public final class Session: Sendable {
   func open<Value: Sendable>(
     _ target: LinkTarget, _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
   ) async throws -> Value {
-    try admit()
+    let kind = LinkFigures.StreamKind(target)
+    try admit(kind)
     let value = channel.eventLoop.makePromise(of: Value.self)
     let stream = channel.eventLoop.makePromise(of: (any Channel).self)
     let hasBegun = NIOLockedValueBox(false)
     multiplexer.createStreamChannel(promise: stream) { stream in
       hasBegun.withLockedValue { $0 = true }
       let prepared = stream.eventLoop.makeCompletedFuture {
-        try stream.pipeline.syncOperations.addHandler(StreamOpener(target: target))
+        try stream.pipeline.syncOperations.addHandler(
+          StreamOpener(target: target, buffers: self.buffers.value) { self.tell(.refused($0)) })
       }.flatMap { initialize(stream) }
       prepared.cascadeSuccess(to: value)
       return prepared.map { _ in }
     }
     do {
       let opened = try await stream.futureResult.get()
-      opened.closeFuture.whenComplete { _ in self.release() }
+      opened.closeFuture.whenComplete { _ in self.release(kind) }
     } catch {
-      release()
+      release(kind)
       value.fail(error)
       throw hasBegun.withLockedValue { $0 } ? Session.lost(error) : Closed()
     }
@@ -199,5 +229,13 @@ public final class Session: Sendable {
     return seen
   }
 
-  func suspect(_ suspect: Bool) { suspicion.withLockedValue { $0 }?(suspect) }
+  /// Lets what happens on the connection reach the AW Gateway, once it is routed.
+  func attach(_ watcher: @escaping @Sendable (Event) -> Void) { self.watcher.withLockedValue { $0 = watcher } }
+
+  func tell(_ event: Event) { watcher.withLockedValue { $0 }?(event) }
+
+  /// The newest one that was measured.
+  var roundTrip: Duration? { newestRoundTrip.withLockedValue { $0 } }
+
+  func note(roundTrip: Duration) { newestRoundTrip.withLockedValue { $0 = roundTrip } }
 }

@@ -112,6 +112,18 @@ struct SessionTable: Sendable {
     }?.entry.connection
   }
 
+  /// The routed connections by slot, and how many of them are suspect.
+  var standing: (slots: [Int: Int], suspect: Int) {
+    var (slots, suspect) = ([Int: Int](), 0)
+    for links in hosts.values {
+      for (slot, entry) in links.entries where !entry.leaving {
+        slots[slot, default: 0] += 1
+        if entry.suspect { suspect += 1 }
+      }
+    }
+    return (slots, suspect)
+  }
+
   var linkedHosts: Set<HostID> { Set(hosts.lazy.filter { $0.value.routed > 0 }.map(\.key)) }
 
   /// How many connections of the Host take new streams.

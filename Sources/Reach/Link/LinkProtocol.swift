@@ -43,6 +43,10 @@ public enum LinkLimits {
   public static let unsentBytesMax = 131_072
   public static let outboundHighWatermarkBytes = 256 * 1024
   public static let outboundLowWatermarkBytes = 64 * 1024
+  /// Bytes that arrived and that nobody has taken yet: of one connection, and of all of an AW Gateway. Beyond that a
+  /// stream is given up.
+  public static let bufferedBytesPerConnectionMax = 32 << 20
+  public static let bufferedBytesMax = 256 << 20
   public static let messageBytesMax = 4 << 20
   public static let targetDialTimeout = Duration.seconds(2)
   public static let dialTimeout = Duration.seconds(4)
@@ -112,6 +116,15 @@ public enum TargetFailure: String, Sendable, Codable, CaseIterable {
   case draining
 
   public static let header = "aw-fail"
+
+  /// The class of what a stream met; nil for what is no fault.
+  public var lossClass: LossClass? {
+    switch self {
+    case .refused, .timeout: .localTargetDown
+    case .limit: .backpressureShed
+    case .permission, .notFound, .draining: nil
+    }
+  }
 
   /// What a person reads about it.
   public var explanation: String {

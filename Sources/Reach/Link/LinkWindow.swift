@@ -13,6 +13,11 @@ public enum LinkWindow {
     return min(max(held, LinkLimits.streamWindowBytesMin), LinkLimits.streamWindowBytesMax)
   }
 
+  /// For a path whose round trip nobody knows.
+  public static var largest: NIOHTTP2Handler.Configuration {
+    .link(streamWindowBytes: LinkLimits.streamWindowBytesMax)
+  }
+
   /// The link's HTTP/2 settings for a connection that has been made.
   public static func settings(for channel: any Channel) -> EventLoopFuture<NIOHTTP2Handler.Configuration> {
     guard let socket = channel as? any SocketOptionProvider else {

@@ -14,6 +14,8 @@ public final class LivenessProbe {
   public enum Event: Sendable {
     case suspected
     case recovered
+    /// A ping came back after so long.
+    case answered(Duration)
     case died(silence: Duration, tcp: LossEvidence.TCP?)
     /// This end stood still for so long: its alarm came late.
     case stalled(Duration)
@@ -88,7 +90,11 @@ public final class LivenessProbe {
   }
 
   fileprivate func bytesRead() { perform(machine.bytesRead(now: elapsed)) }
-  fileprivate func answered(_ ping: HTTP2PingData) { perform(machine.pingAnswered(ping.integer, now: elapsed)) }
+
+  fileprivate func answered(_ ping: HTTP2PingData) {
+    perform(machine.pingAnswered(ping.integer, now: elapsed))
+    if let roundTrip = machine.roundTrip { report(.answered(roundTrip)) }
+  }
 
   private func perform(_ action: Liveness.Action) {
     switch action {
@@ -150,11 +156,22 @@ public final class LivenessProbe {
     public typealias InboundIn = ByteBuffer
     public typealias InboundOut = ByteBuffer
     private let probe: LivenessProbe
-    public init(_ probe: LivenessProbe) { self.probe = probe }
+    private let buffers: ReceiveBuffers?
+
+    public init(_ probe: LivenessProbe, _ buffers: ReceiveBuffers? = nil) {
+      self.probe = probe
+      self.buffers = buffers
+    }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       probe.bytesRead()
+      buffers?.arrived(unwrapInboundIn(data))
       context.fireChannelRead(data)
+    }
+
+    public func channelReadComplete(context: ChannelHandlerContext) {
+      context.fireChannelReadComplete()
+      buffers?.enforce()
     }
 
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -14,9 +14,18 @@ public final class StreamOpener: ChannelDuplexHandler {
   public typealias OutboundOut = HTTP2Frame.FramePayload
 
   private let target: LinkTarget
+  private let account: StreamAccount
+  private let refused: (TargetFailure) -> Void
   private var opened = false
 
-  public init(target: LinkTarget) { self.target = target }
+  /// - Parameter refused: told when the far end does not connect the stream.
+  public init(
+    target: LinkTarget, buffers: ReceiveBuffers? = nil, refused: @escaping (TargetFailure) -> Void = { _ in }
+  ) {
+    self.target = target
+    account = StreamAccount(buffers)
+    self.refused = refused
+  }
 
   public func handlerAdded(context: ChannelHandlerContext) {
     if context.channel.isActive { open(context) }
@@ -37,19 +46,24 @@ public final class StreamOpener: ChannelDuplexHandler {
   public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch unwrapInboundIn(data) {
     case .headers(let response):
+      account.open(context)
       let failure = StreamOpener.failure(in: response.headers)
       if let failure {
+        refused(failure)
         context.fireErrorCaught(TargetRefused(failure))
         context.close(promise: nil)
       } else if response.endStream {
         context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
       }
     case .data(let frame):
+      account.taken(frame)
       StreamBytes.forward(frame, context)
     default:
       break
     }
   }
+
+  public func handlerRemoved(context: ChannelHandlerContext) { account.close() }
 
   static func failure(in headers: HPACKHeaders) -> TargetFailure? {
     guard headers.first(name: ":status") != "200" else { return nil }
@@ -73,7 +87,12 @@ public final class StreamBytes: ChannelDuplexHandler {
   public typealias OutboundIn = ByteBuffer
   public typealias OutboundOut = HTTP2Frame.FramePayload
 
-  public init() {}
+  private let account: StreamAccount
+
+  public init(buffers: ReceiveBuffers? = nil) { account = StreamAccount(buffers) }
+
+  public func handlerAdded(context: ChannelHandlerContext) { account.open(context) }
+  public func handlerRemoved(context: ChannelHandlerContext) { account.close() }
 
   static var end: HTTP2Frame.FramePayload { .data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)) }
 
@@ -89,6 +108,7 @@ public final class StreamBytes: ChannelDuplexHandler {
 
   public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard case .data(let frame) = unwrapInboundIn(data) else { return }
+    account.taken(frame)
     StreamBytes.forward(frame, context)
   }
 

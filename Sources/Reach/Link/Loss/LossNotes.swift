@@ -37,7 +37,7 @@ public struct LossNotes: Sendable {
     case .stalled(let stall): note(stall: stall)
     case .failed(let error): note(error: error)
     case .ended: note(closed: .closed)
-    case .suspected, .recovered: break
+    case .suspected, .recovered, .answered: break
     }
   }
 
