@@ -65,6 +65,7 @@ let platform: [Target] = [
     name: "CPostgres", path: "Sources/Platform/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
   room("Store", "Platform/Store", ["Basics", "CPostgres", grdb, logging]),
   room("Vault", "Platform/Vault", ["Basics", crypto]),
+  room("Addresses", "Platform/Addresses", ["Basics"]),
   room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
   room("Events", "Platform/Events", ["Basics", "Store"]),
@@ -94,6 +95,12 @@ let reach: [Target] = [
       nioConcurrency,
     ]),
   room(
+    "Paths", "Reach/Paths",
+    [
+      "Basics", "Addresses", "Link", "OpenClaw", crypto, logging, nioCore, nioPosix, nioSSL, nioTLS, subprocess,
+      systemPackage,
+    ]),
+  room(
     "Connector", "Reach/Connector",
     [
       "Basics", "Link", "OpenClaw", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL, nioTLS,
@@ -105,8 +112,8 @@ let product: [Target] = [
   room(
     "Fleet", "Product/Fleet",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", crypto,
-      logging, coreMetrics, nioCore, httpTypes, lifecycle,
+      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", "Paths",
+      "Addresses", crypto, logging, coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
@@ -114,8 +121,9 @@ let product: [Target] = [
   room(
     "Alerts", "Product/Alerts",
     [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Events", "Web", crypto, logging, coreMetrics, lifecycle,
-      httpClient, httpTypes, mustache, nioCore, nioPosix, nioSSL, nioHTTP1, nioFoundation, subprocess, systemPackage,
+      "Basics", "Addresses", "Store", "Vault", "Evidence", "Access", "Events", "Web", crypto, logging, coreMetrics,
+      lifecycle, httpClient, httpTypes, mustache, nioCore, nioPosix, nioSSL, nioHTTP1, nioFoundation, subprocess,
+      systemPackage,
     ], resources: [.copy("Pages/Templates")]),
 ]
 
@@ -134,8 +142,8 @@ let commands: [Target] = [
     "Deployment", "Commands/Deployment",
     [
       "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Alerts", "Runbooks", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix, subprocess,
-      systemPackage, unixSignals,
+      "Fleet", "Paths", "Alerts", "Runbooks", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix,
+      subprocess, systemPackage, unixSignals,
     ]),
   .executableTarget(
     name: "aw",
@@ -161,6 +169,7 @@ let benchmarks: [Target] = [
 let roomTests: [Target] = [
   tests("BasicsTests", "Platform/BasicsTests", ["Basics"]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
+  tests("AddressesTests", "Platform/AddressesTests", ["Addresses", "Basics", "TestSupport"]),
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
   tests(
     "EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto],
@@ -184,13 +193,18 @@ let roomTests: [Target] = [
       "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, nioCore, nioPosix, nioConcurrency,
       nioSSL, crypto, x509, asn1,
     ]),
+  tests(
+    "PathsTests", "PathsTests", ["Paths", "Addresses", "Link", "OpenClaw", "Basics", nioCore, nioEmbedded]),
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
-  tests("FleetTests", "Product/FleetTests", ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging]),
+  tests(
+    "FleetTests", "Product/FleetTests",
+    ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",
     [
-      "Alerts", "Events", "Vault", "Basics", "TestSupport", crypto, logging, nioCore, nioPosix, nioHTTP1, nioSSL,
+      "Alerts", "Addresses", "Events", "Vault", "Basics", "TestSupport", crypto, logging, nioCore, nioPosix, nioHTTP1,
+      nioSSL,
       httpClient, subprocess, systemPackage, x509, asn1,
     ], resources: [.copy("Vectors")]),
   tests(
@@ -205,8 +219,8 @@ let roomTests: [Target] = [
     "ScenarioTests", "Scenarios",
     [
       "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Web", "Store",
-      "Vault", "OpenClaw", "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, subprocess,
-      systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
+      "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics", "TestSupport", logging, lifecycle,
+      subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
   tests(
     "FaultTests", "Faults",
@@ -218,7 +232,8 @@ let roomTests: [Target] = [
   .target(
     name: "TestSupport",
     dependencies: [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Link", logging, nioCore, nioPosix, nioConcurrency,
+      "Basics", "Store", "Vault", "Evidence", "Access", "Link", logging, crypto, x509, asn1, nioCore, nioPosix, nioSSL,
+      nioConcurrency,
     ],
     path: "Tests/TestSupport", swiftSettings: strict),
 ]

@@ -1,5 +1,6 @@
 import Basics
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 
 /// Opens a stream of bytes to an Instance's port, however it is reached.
@@ -11,6 +12,37 @@ public protocol ByteDialer: Sendable {
   func dial<Value: Sendable>(
     _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
   ) async throws -> Value
+
+  /// How requests through it are addressed.
+  var heading: RequestHeading { get }
+}
+
+extension ByteDialer {
+  public var heading: RequestHeading { .loopback }
+}
+
+/// The part of a request's head that depends on the way to the Gateway.
+public struct RequestHeading: Sendable {
+  let host: String
+  let fields: [(name: String, value: Secret)]
+
+  /// - Parameters:
+  ///   - host: for the `Host` field.
+  ///   - fields: what the way itself asks for before it lets a request through.
+  public init(host: String, fields: [(name: String, value: Secret)] = []) {
+    self.host = host
+    self.fields = fields
+  }
+
+  /// As a client on the Gateway's own machine writes it.
+  public static let loopback = RequestHeading(host: "127.0.0.1:18789")
+
+  func headers(_ more: HTTPHeaders) -> HTTPHeaders {
+    var headers: HTTPHeaders = ["Host": host]
+    for field in fields { field.value.withText { headers.add(name: field.name, value: $0) } }
+    headers.add(contentsOf: more)
+    return headers
+  }
 }
 
 /// Reaches a port directly.

@@ -66,10 +66,11 @@ public enum Probe: String, Sendable, CaseIterable {
       channel.channel.close(promise: nil)
     }
     defer { timer.cancel() }
+    let heading = dialer.heading
     do {
       let answer: Answer? = try await channel.executeThenClose { inbound, outbound in
         let head = HTTPRequestHead(
-          version: .http1_1, method: .GET, uri: rawValue, headers: ["Host": "127.0.0.1:18789", "Connection": "close"])
+          version: .http1_1, method: .GET, uri: rawValue, headers: heading.headers(["Connection": "close"]))
         do {
           try await outbound.write(.head(head))
           try await outbound.write(.end(nil))

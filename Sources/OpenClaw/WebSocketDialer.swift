@@ -17,8 +17,9 @@ enum WebSocketDialer {
   }
 
   static func open(through dialer: some ByteDialer) async throws -> WebSocketChannel {
+    let heading = dialer.heading
     let negotiation = try await dialer.dial { channel in
-      channel.eventLoop.makeCompletedFuture { try negotiate(on: channel) }
+      channel.eventLoop.makeCompletedFuture { try negotiate(on: channel, heading) }
     }
     let outcome: Negotiated
     do {
@@ -38,7 +39,9 @@ enum WebSocketDialer {
     return channel
   }
 
-  private static func negotiate(on channel: any Channel) throws -> EventLoopFuture<Negotiated> {
+  private static func negotiate(
+    on channel: any Channel, _ heading: RequestHeading
+  ) throws -> EventLoopFuture<Negotiated> {
     let upgrader = NIOTypedWebSocketClientUpgrader<Negotiated>(
       maxFrameSize: messageBytesMax,
       upgradePipelineHandler: { channel, _ in
@@ -51,7 +54,7 @@ enum WebSocketDialer {
       })
     // No Origin: with one the Gateway applies a browser's rules.
     let head = HTTPRequestHead(
-      version: .http1_1, method: .GET, uri: "/", headers: ["Host": "127.0.0.1:18789", "Content-Length": "0"])
+      version: .http1_1, method: .GET, uri: "/", headers: heading.headers(["Content-Length": "0"]))
     let deadline = channel.eventLoop.scheduleTask(in: upgradeDeadline) { channel.close(promise: nil) }
     let upgrade = NIOTypedHTTPClientUpgradeConfiguration<Negotiated>(
       upgradeRequestHead: head, upgraders: [upgrader],

@@ -133,7 +133,7 @@ struct ConsoleTests {
   private func instance(_ browser: Browser, _ url: String, _ data: String) async throws {
     try await browser.open(url + "/instances/acme-main")
     for word in [
-      "Host link", "Runtime", "Liveness probe", "Readiness probe", "Gateway WebSocket", "Health report", "Model turn",
+      "Control path", "Runtime", "Liveness probe", "Readiness probe", "Gateway WebSocket", "Health report", "Model turn",
       "this-machine", "instance.provision",
     ] {
       let text = try await browser.text()

@@ -37,6 +37,23 @@ enum ProcessLook {
     return false
   }
 
+  /// The children of a process, their children, and so on.
+  static func descendants(of id: Int32) -> [Int32] {
+    let parents = all().map { found in (found.id, parent(of: found.id)) }
+    var (found, next): ([Int32], [Int32]) = ([], [id])
+    while !next.isEmpty {
+      next = parents.filter { next.contains($0.1 ?? 0) }.map(\.0)
+      found += next
+    }
+    return found
+  }
+
+  private static func parent(of id: Int32) -> Int32? {
+    // The name, in parentheses, may hold anything.
+    read("/proc/\(id)/stat").flatMap { $0.split(separator: ")").last?.split(separator: " ").dropFirst().first }
+      .flatMap { Int32($0) }
+  }
+
   private static func read(_ path: String) -> String? {
     FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self).replacing("\0", with: " ") }
   }

@@ -24,6 +24,7 @@ public final class ControlPlane: Sendable {
   public let vault: Vault
   public let publisher: EvidencePublisher
   public let gateway: AWGateway
+  let paths: ControlPaths
   let watch: ChainWatch
   let linkWatch: LinkWatch
   let engine: WorkEngine
@@ -109,11 +110,14 @@ public final class ControlPlane: Sendable {
     line = EnrolmentLine(
       gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
       fingerprint: try authority.fingerprint)
+    paths = try ControlPaths(
+      gateway: gateway, vault: vault, folder: try directory.socketFolder(), logger: logger)
+    let walk = ChainWalk(paths: paths, vault: vault, clock: clock, version: Release.version)
     let steps = InstanceSteps(
-      store: store, vault: vault, gateway: gateway, evidence: evidence, outbox: outbox, index: index,
+      store: store, vault: vault, paths: paths, evidence: evidence, outbox: outbox, index: index,
       clock: clock, version: Release.version, model: settings.model, readyWithin: settings.readyWithin)
     watch = ChainWatch(
-      walk: ChainWalk(gateway: gateway, vault: vault, clock: clock, version: Release.version), steps: steps,
+      walk: walk, steps: steps,
       policy: policy, conscience: conscience, metrics: metrics, logger: logger,
       changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
@@ -123,7 +127,7 @@ public final class ControlPlane: Sendable {
       changed: { changes.operationChanged($0) })
     acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
     fleet = FleetService(
-      acts: acts, store: store, vault: vault, outbox: outbox, gateway: gateway, engine: engine, model: settings.model,
+      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, model: settings.model,
       changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, gateway: gateway, policy: policy, conscience: conscience, index: index, clock: clock)
@@ -140,6 +144,7 @@ public final class ControlPlane: Sendable {
         changes.alertsChanged()
       })
     try await alerts.forgetOrphanedSecrets()
+    try await fleet.forgetOrphanedPathSecrets()
     access = AccessService(
       store: store, acts: acts,
       csrfKey: try await vault.putIfAbsent(try SecretReference("web/csrf-key")) { .randomHex(byteCount: 32) },
@@ -207,7 +212,11 @@ private final class Changes: Sendable {
   /// Somebody changed what is there or what it is meant to be.
   func acted(_ change: FleetChange) {
     publish(change)
-    if case .instances(let id) = change { watch.value?.changed(id) }
+    switch change {
+    case .instances(let id): watch.value?.changed(id)
+    case .path(let id): watch.value?.changed(id, andCheck: true)
+    case .orgs, .hosts: break
+    }
   }
 
   func operationChanged(_ operation: WorkOperation) {

@@ -7,6 +7,7 @@ import Vault
 ///
 /// - `aw.sqlite`: the database (unless PostgreSQL has it). `vault`, `vault.key`: the secrets and the key to them.
 /// - `evidence/`: the published log. `context.json`: how the other verbs find the control plane.
+/// - `paths/`: sockets and keys of ssh forwards, while they are in use.
 /// - `host/`: of `aw up`: what the Connector of this machine keeps.
 /// - `lock`: held while a process uses the directory.
 public final class DataDirectory: Sendable {
@@ -68,13 +69,25 @@ public final class DataDirectory: Sendable {
   public func socket() throws -> String {
     let usual = path + "/aw.sock"
     if usual.utf8.count <= DataDirectory.socketBytesMax { return usual }
+    return try shortFolder() + "/aw.sock"
+  }
+
+  /// Where ssh forwards have their sockets and keys: in this directory, or, when that path is too long, beside the
+  /// socket above.
+  func socketFolder() throws -> String {
+    // Each has a folder and a name of its own in it.
+    let usual = path + "/paths"
+    return usual.utf8.count + 16 <= DataDirectory.socketBytesMax ? usual : try shortFolder() + "/paths"
+  }
+
+  private func shortFolder() throws -> String {
     let folder = "/tmp/aw-\(geteuid())-\(SHA256.hex(Array(path.utf8)).prefix(16))"
     // Somebody else could have made it first; then it is not ours to use.
     var status = stat()
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST, lstat(folder, &status) == 0, status.st_uid == geteuid(),
       status.st_mode & 0o7777 == 0o700
     else { throw DataDirectory.unwritable(folder, POSIXFailure(errno)) }
-    return folder + "/aw.sock"
+    return folder
   }
 
   struct POSIXFailure: Error, CustomStringConvertible {

@@ -25,7 +25,9 @@ struct AW: AsyncParsableCommand {
         ]),
       CommandGroup(
         name: "Change",
-        subcommands: [OrgCommands.self, HostCommands.self, InstanceCommands.self, OperatorCommands.self]),
+        subcommands: [
+          OrgCommands.self, HostCommands.self, InstanceCommands.self, PathCommands.self, OperatorCommands.self,
+        ]),
     ])
 
   static func main() async {

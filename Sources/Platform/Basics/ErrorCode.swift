@@ -77,6 +77,16 @@ extension ErrorCode {
   public static let linkNotRedundant = ErrorCode("link.not-redundant", http: 503)
   public static let targetRefused = ErrorCode("link.target-refused", http: 502)
 
+  // Control paths
+  public static let pathKindUnknown = ErrorCode("path.kind-unknown", http: 400, exit: 2)
+  public static let pathInvalid = ErrorCode("path.invalid", http: 400, exit: 2)
+  public static let pathUnreachable = ErrorCode("path.unreachable", http: 502)
+  public static let pathHostKeyChanged = ErrorCode("path.host-key-changed", http: 502)
+  public static let pathCredentialRefused = ErrorCode("path.credential-refused", http: 502)
+  public static let pathTLSFailed = ErrorCode("path.tls-failed", http: 502)
+  public static let pathAddressRefused = ErrorCode("path.address-refused", http: 403, exit: 4)
+  public static let pathProgramMissing = ErrorCode("path.program-missing", http: 503)
+
   // Orgs, Instances and operations
   public static let orgUnknown = ErrorCode("org.unknown", http: 404)
   public static let instanceUnknown = ErrorCode("instance.unknown", http: 404)
@@ -130,7 +140,8 @@ extension ErrorCode {
     runtimeExited, runtimeConfigRefused, gatewayUnreachable, gatewayNotReady, gatewayRefused, gatewayPairingRequired,
     gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,
     endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
-    deliveryFailed, silenceWithoutEnd,
+    deliveryFailed, silenceWithoutEnd, pathKindUnknown, pathInvalid, pathUnreachable, pathHostKeyChanged,
+    pathCredentialRefused, pathTLSFailed, pathAddressRefused, pathProgramMissing,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

@@ -3,17 +3,20 @@ import Foundation
 import Gateway
 import Link
 import OpenClaw
+import Paths
 import Vault
 
 /// Walks along the chain of one Instance and reports what each link showed. Never throws: a failure is a finding.
 public struct ChainWalk: Sendable {
-  let gateway: AWGateway
+  let paths: ControlPaths
   let vault: Vault
   let clock: WallClock
   let version: String
 
-  public init(gateway: AWGateway, vault: Vault, clock: WallClock, version: String) {
-    self.gateway = gateway
+  var gateway: AWGateway { paths.gateway }
+
+  public init(paths: ControlPaths, vault: Vault, clock: WallClock, version: String) {
+    self.paths = paths
     self.vault = vault
     self.clock = clock
     self.version = version
@@ -31,15 +34,18 @@ public struct ChainWalk: Sendable {
 
   /// - Parameters:
   ///   - links: what to look at, in the order of the chain.
+  ///   - way: over which path; nil is the recorded one.
   ///   - acceptsVersion: AW asked for a start, so whatever release runs now is the one to run.
   ///   - patience: by how much the deadlines are longer than they are, when this control plane itself is slow.
   public func walk(
-    _ instance: Instance, _ links: [ChainLink], acceptsVersion: Bool = false, patience: Double = 1
+    _ instance: Instance, _ links: [ChainLink], by way: (any ControlWay)? = nil, acceptsVersion: Bool = false,
+    patience: Double = 1
   ) async -> ChainReport {
     var results: [CheckResult] = []
     var client: GatewayClient?
     defer { client?.close() }
-    let dialer = TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id)
+    let path: Result<any ControlWay, any Error>
+    do { path = .success(try await given(way, instance)) } catch { path = .failure(error) }
     for link in links {
       let broken = results.contains { if case .failed = $0.outcome { true } else { $0.outcome == .skipped } }
       // A Gateway that answers and lets AW do too little leaves nothing to call it with.
@@ -53,12 +59,12 @@ public struct ChainWalk: Sendable {
       do {
         let seen: Seen
         switch link {
-        case .host: seen = try hostLink(instance.host)
+        case .host: seen = try await look(along: path.get(), instance)
         case .runtime: seen = try await runtime(instance)
-        case .live: seen = try await probe(.live, dialer, patience)
-        case .ready: seen = try await probe(.ready, dialer, patience)
+        case .live: seen = try await probe(.live, path.get(), patience)
+        case .ready: seen = try await probe(.ready, path.get(), patience)
         case .hello:
-          let opened = try await hello(instance, dialer, patience)
+          let opened = try await hello(instance, path.get(), patience)
           client = opened
           seen = try await greeting(opened, instance, acceptsVersion: acceptsVersion)
         case .health: seen = try await health(client)
@@ -69,6 +75,7 @@ public struct ChainWalk: Sendable {
       } catch let refusal as GatewayFailure where link == .hello && refusal.kind == .missingScope {
         outcome = .degraded(CheckFailure(refusal.explained))
       } catch {
+        if let failure = error as? PathFailure { evidence = failure.evidence }
         outcome = .failed(CheckFailure(AWError.wrapping(error, doing: "The check of '\(link.title)'")))
       }
       results.append(
@@ -79,15 +86,27 @@ public struct ChainWalk: Sendable {
     return ChainReport(results: results)
   }
 
-  private func hostLink(_ host: HostID) throws -> Seen {
+  /// What the path itself shows. A link with a connection missing is short of something, and leads there.
+  private func look(along way: any ControlWay, _ instance: Instance) async throws -> Seen {
     Seen(
-      evidence: [
-        "connection": .string(try gateway.session(of: host).connection),
-        "connections": .integer(Int64(gateway.connections(of: host))),
-      ], degraded: gateway.shortage(of: host))
+      evidence: try await way.look(), degraded: instance.usesLink ? gateway.shortage(of: instance.host) : nil)
+  }
+
+  private func given(_ way: (any ControlWay)?, _ instance: Instance) async throws -> any ControlWay {
+    if let way { return way }
+    return try await paths.way(to: instance)
   }
 
   private func runtime(_ instance: Instance) async throws -> Seen {
+    // Only the link leads to the runtime; another path goes past it, and shows the rest of the chain without it.
+    if !instance.usesLink, !gateway.isConnected(instance.host) {
+      return Seen(
+        evidence: .null,
+        degraded: AWError(
+          .hostOffline, "The Host has no link, so AW can neither look at the runtime nor start or stop it. "
+            + "The rest is seen over \(instance.path.kind.rawValue).",
+          next: "Check that its Connector runs and can reach the AW Gateway; it dials again by itself."))
+    }
     let reply = try await gateway.call(
       .inspect(instance.runtime, instance.id), on: instance.host, deadline: Self.runtimeDeadline)
     guard case .state(let state) = reply else {
@@ -125,7 +144,7 @@ public struct ChainWalk: Sendable {
     (code.map { " with code \($0)" } ?? "") + (state.outOfMemory ? ", out of memory" : "")
   }
 
-  private func probe(_ probe: Probe, _ dialer: TunnelDialer, _ patience: Double) async throws -> Seen {
+  private func probe(_ probe: Probe, _ dialer: any ControlWay, _ patience: Double) async throws -> Seen {
     let answer = try await probe.ask(through: dialer, deadline: Self.answerDeadline * patience)
     let evidence: JSONValue = ["status": .integer(Int64(answer.status)), "path": .string(probe.rawValue)]
     switch probe.verdict(on: answer) {
@@ -144,7 +163,7 @@ public struct ChainWalk: Sendable {
     }
   }
 
-  private func hello(_ instance: Instance, _ dialer: TunnelDialer, _ patience: Double) async throws -> GatewayClient {
+  private func hello(_ instance: Instance, _ dialer: any ControlWay, _ patience: Double) async throws -> GatewayClient {
     let secrets = InstanceSecrets(instance.id)
     let device = try DeviceIdentity(seed: try await vault.get(SecretReference(secrets.deviceSeed)))
     let token = try await vault.get(SecretReference(secrets.deviceToken))

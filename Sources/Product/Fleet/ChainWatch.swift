@@ -225,7 +225,7 @@ public final class ChainWatch: Service {
 
   private func record(_ found: [(instance: Instance, report: ChainReport)]) async throws {
     let findings = found.map { instance, report in
-      let isHeld = state.withLock { $0.outages.contains(instance.host) } || conscience.holds(instance)
+      let isHeld = state.withLock { $0.isOut(instance) } || conscience.holds(instance)
       return ChainRecorder.Finding(id: instance.id, asked: instance.state, report: report, isHeld: isHeld)
     }
     let began = ContinuousClock.now
@@ -373,7 +373,7 @@ public final class ChainWatch: Service {
   }
 
   private func isTooEarly(for instance: Instance) -> Bool {
-    !walk.gateway.isConnected(instance.host) && clock.now.since(startedAt) < Self.grace
+    instance.usesLink && !walk.gateway.isConnected(instance.host) && clock.now.since(startedAt) < Self.grace
   }
 
   private func look(at instance: Instance, _ depth: WatchSchedule.Depth) async -> ChainReport {

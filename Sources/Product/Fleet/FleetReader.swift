@@ -126,7 +126,8 @@ public struct FleetReader: Sendable {
       id: instance.id, slug: instance.slug, org: names.orgs[instance.org] ?? gone,
       host: names.hosts[instance.host] ?? gone, runtime: instance.runtime, image: instance.image,
       state: instance.state, port: instance.port, version: instance.version, dataDirectory: instance.dataDirectory,
-      createdAt: instance.createdAt, status: StatusView(reading, evidence, doubted: conscience.doubt != nil),
+      path: PathView(instance.path), createdAt: instance.createdAt,
+      status: StatusView(reading, evidence, doubted: conscience.doubt != nil),
       chain: CheckView.chain(evidence),
       operation: try WorkRecords.of(instance.id.text, limit: 1, in: tx).first.map { OperationView($0) })
   }

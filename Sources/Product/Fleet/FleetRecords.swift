@@ -1,6 +1,7 @@
 import Basics
 import Foundation
 import Link
+import Paths
 import Store
 
 /// The SQL of Orgs, Hosts, Instances, enrolments and the evidence that statuses are derived from.
@@ -35,8 +36,17 @@ public enum FleetRecords {
         CREATE TABLE instance_evidence (
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
-      ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration,
+      ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration, pathMigration,
   ]
+}
+
+extension FleetRecords {
+  /// Null is the link: what every Instance had before there was a choice.
+  static let pathMigration = Migration("fleet-0005-path", ["ALTER TABLE instance ADD COLUMN path TEXT"])
+
+  private static func text(_ path: ControlPath) throws -> String? {
+    path == .gateway ? nil : try JSONValue(encoding: path).canonical
+  }
 }
 
 // MARK: - Orgs
@@ -175,16 +185,18 @@ extension FleetRecords {
     try tx.run(
       """
       INSERT INTO instance (id, slug, org, host, runtime, image, requested_port, state, port, version, gateway_device,
-        data_directory, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        data_directory, path, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET state = excluded.state, port = excluded.port, version = excluded.version,
-        gateway_device = excluded.gateway_device, data_directory = excluded.data_directory
+        gateway_device = excluded.gateway_device, data_directory = excluded.data_directory,
+        path = excluded.path
       """,
       [
         .id(instance.id), .text(instance.slug.text), .id(instance.org), .id(instance.host),
         .text(instance.runtime.rawValue), .text(instance.image), .integer(instance.requestedPort.map(Int64.init)),
         .text(instance.state.rawValue), .integer(instance.port.map(Int64.init)), .text(instance.version),
-        .text(instance.gatewayDevice), .text(instance.dataDirectory), .time(instance.createdAt),
+        .text(instance.gatewayDevice), .text(instance.dataDirectory), .text(try text(instance.path)),
+        .time(instance.createdAt),
       ])
   }
 
@@ -244,6 +256,7 @@ extension FleetRecords {
       state: try value(Instance.State(rawValue: row.text("state")), "instance.state"),
       port: try row.optionalInteger("port").map(Int.init), version: try row.optionalText("version"),
       gatewayDevice: try row.optionalText("gateway_device"), dataDirectory: try row.optionalText("data_directory"),
+      path: try row.optionalText("path").map { try JSONValue.decode(ControlPath.self, from: $0) } ?? .gateway,
       createdAt: try row.time("created_at"))
   }
 

@@ -17,7 +17,7 @@ public struct FleetRoutes: Sendable {
     self.line = line
   }
 
-  public var routes: [Route] { orgs + hosts + losses + instances + operations + pageRoutes }
+  public var routes: [Route] { orgs + hosts + losses + instances + paths + operations + pageRoutes }
 
   // MARK: - Orgs
 

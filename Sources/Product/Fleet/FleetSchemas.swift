@@ -33,7 +33,7 @@ enum FleetSchemas {
 
   private static let link = JSONSchema.oneOf(ChainLink.allCases.map(\.rawValue))
 
-  private static let check = JSONSchema.object(
+  static let check = JSONSchema.object(
     [
       "link": link, "title": JSONSchema.text, "outcome": JSONSchema.oneOf(["passed", "degraded", "failed"]),
       "behindFailure": JSONSchema.bool, "at": JSONSchema.time, "durationMilliseconds": JSONSchema.integer,
@@ -71,7 +71,8 @@ enum FleetSchemas {
       "runtime": runtimeKind, "image": JSONSchema.text,
       "state": JSONSchema.oneOf(Instance.State.allCases.map(\.rawValue)),
       "port": JSONSchema.integer, "version": JSONSchema.text, "dataDirectory": JSONSchema.text,
-      "createdAt": JSONSchema.time, "status": status, "chain": JSONSchema.array(of: check), "operation": operation,
+      "createdAt": JSONSchema.time, "path": PathView.schema, "status": status,
+      "chain": JSONSchema.array(of: check), "operation": operation,
     ], optional: ["image", "port", "version", "dataDirectory", "operation"])
 
   static let requested = JSONSchema.object(["instance": instance, "operation": operation])

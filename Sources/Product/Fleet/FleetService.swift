@@ -38,21 +38,24 @@ public struct FleetService: Sendable {
   let gateway: AWGateway
   let engine: WorkEngine
   let vault: Vault
+  let walk: ChainWalk
   let outbox: EventOutbox
   let model: FixtureModel?
+  var paths: ControlPaths { walk.paths }
   /// Told after every act that changed something, for live pages.
   let changed: @Sendable (FleetChange) -> Void
 
   /// - Parameter model: the endpoint of synthetic Orgs; without one no Instance is created.
   public init(
-    acts: Acts, store: Store, vault: Vault, outbox: EventOutbox, gateway: AWGateway, engine: WorkEngine,
+    acts: Acts, store: Store, walk: ChainWalk, outbox: EventOutbox, engine: WorkEngine,
     model: FixtureModel?, changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
   ) {
     self.acts = acts
     self.store = store
-    self.vault = vault
+    vault = walk.vault
+    self.walk = walk
     self.outbox = outbox
-    self.gateway = gateway
+    gateway = walk.gateway
     self.engine = engine
     self.model = model
     self.changed = changed
@@ -164,6 +167,8 @@ public struct FleetService: Sendable {
     public let host: Host
     /// The Instances that AW forgets with it. Whatever of them is on the machine stays there.
     public let abandoned: [Slug]
+    /// All that were forgotten, those that were never made too.
+    let forgotten: [InstanceID]
   }
 
   /// Forgets a Host: its links end, and its certificate is not let in any more.
@@ -199,9 +204,12 @@ public struct FleetService: Sendable {
         changed(.hosts)
         changed(.instances(nil))
       }
-      return HostRemoval(host: host, abandoned: present.map(\.slug))
+      return HostRemoval(host: host, abandoned: present.map(\.slug), forgotten: instances.map(\.id))
     }
-    if !dryRun { try await forgetOrphanedSecrets() }
+    if !dryRun {
+      for id in removal.forgotten { await paths.close(id) }
+      try await forgetOrphanedSecrets()
+    }
     return removal
   }
 
@@ -254,6 +262,8 @@ public enum FleetChange: Sendable, Hashable {
   case hosts
   /// Of one Instance; nil when several may be concerned.
   case instances(InstanceID?)
+  /// How one Instance is reached.
+  case path(InstanceID)
 }
 
 extension Host {

@@ -152,6 +152,8 @@ public struct InstanceView: Codable, Sendable, Equatable {
   public let port: Int?
   public let version: String?
   public let dataDirectory: String?
+  /// How it is reached.
+  public let path: PathView
   public let createdAt: Timestamp
   public let status: StatusView
   public let chain: [CheckView]

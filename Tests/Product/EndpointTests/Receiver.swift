@@ -5,6 +5,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import Synchronization
+import TestSupport
 
 /// An HTTP server on the loopback that answers as it is told and shows what it got.
 final class Receiver: Sendable {

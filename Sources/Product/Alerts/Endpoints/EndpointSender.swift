@@ -1,3 +1,4 @@
+import Addresses
 import Basics
 import Foundation
 import Logging

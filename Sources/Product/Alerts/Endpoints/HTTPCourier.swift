@@ -1,3 +1,4 @@
+import Addresses
 import AsyncHTTPClient
 import Basics
 import Foundation

@@ -2,7 +2,7 @@ import Basics
 
 /// The chain from the control plane to a model's answer, link by link. Each link stands on the one before.
 public enum ChainLink: String, Codable, CodingKeyRepresentable, Sendable, CaseIterable {
-  /// The Host's tunnel to this control plane.
+  /// The way to the Host: its link, or another control path.
   case host
   /// The process or container on the Host.
   case runtime
@@ -27,7 +27,7 @@ public enum ChainLink: String, Codable, CodingKeyRepresentable, Sendable, CaseIt
   /// What the link is called on screen.
   public var title: String {
     switch self {
-    case .host: "Host link"
+    case .host: "Control path"
     case .runtime: "Runtime"
     case .live: "Liveness probe"
     case .ready: "Readiness probe"

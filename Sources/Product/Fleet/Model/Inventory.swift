@@ -1,5 +1,6 @@
 import Basics
 import Link
+import Paths
 
 public enum OrgKind {}
 public typealias OrgID = ID<OrgKind>
@@ -91,6 +92,9 @@ public struct Instance: Codable, Sendable, Equatable {
     }
   }
 
+  /// It is reached by its Host's link, and not by another control path.
+  var usesLink: Bool { path == .gateway }
+
   /// It is there, and no operation makes or removes it.
   var isWatched: Bool { state == .active || state == .stopped }
 
@@ -108,12 +112,14 @@ public struct Instance: Codable, Sendable, Equatable {
   /// The Gateway's own device, pinned: another one behind the same name is another Instance.
   public var gatewayDevice: String?
   public var dataDirectory: String?
+  /// How the control plane reaches its Gateway WebSocket.
+  public var path: ControlPath
   public let createdAt: Timestamp
 
   public init(
     id: InstanceID, slug: Slug, org: OrgID, host: HostID, runtime: RuntimeKind, image: String?, requestedPort: Int?,
     state: State, port: Int? = nil, version: String? = nil, gatewayDevice: String? = nil,
-    dataDirectory: String? = nil, createdAt: Timestamp
+    dataDirectory: String? = nil, path: ControlPath = .gateway, createdAt: Timestamp
   ) {
     self.id = id
     self.slug = slug
@@ -127,6 +133,7 @@ public struct Instance: Codable, Sendable, Equatable {
     self.version = version
     self.gatewayDevice = gatewayDevice
     self.dataDirectory = dataDirectory
+    self.path = path
     self.createdAt = createdAt
   }
 }

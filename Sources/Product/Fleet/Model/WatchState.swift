@@ -29,13 +29,17 @@ struct WatchState: Sendable {
     return census
   }
 
+  /// Those that are reached by the Host's link, and that no operation is at work on.
   func instances(on host: HostID) -> [Instance] {
-    (byHost[host] ?? []).compactMap { busy.contains($0) ? nil : watched[$0] }
+    (byHost[host] ?? []).compactMap { busy.contains($0) ? nil : watched[$0] }.filter(\.usesLink)
   }
+
+  /// Whether its Host's outage tells of it. An Instance with another path goes on being looked at over that.
+  func isOut(_ instance: Instance) -> Bool { instance.usesLink && outages.contains(instance.host) }
 
   /// The Instance, unless an operation is at work on it or its Host's outage tells of it.
   func free(_ id: InstanceID) -> Instance? {
-    guard let instance = watched[id], !busy.contains(id), !outages.contains(instance.host) else { return nil }
+    guard let instance = watched[id], !busy.contains(id), !isOut(instance) else { return nil }
     return instance
   }
 
@@ -44,7 +48,7 @@ struct WatchState: Sendable {
     if watched[id] != instance { watched[id] = instance }
     byHost[instance.host, default: []].insert(id)
     if isBusy { busy.insert(id) } else { busy.remove(id) }
-    guard !outages.contains(instance.host) else { return }
+    guard !isOut(instance) else { return schedule.leave(id) }
     schedule.enter(id, runs: instance.state == .active, turn: turn ?? now, now: now)
   }
 
@@ -59,7 +63,7 @@ struct WatchState: Sendable {
   mutating func note(_ host: HostID, linked: Bool, now: Timestamp) {
     guard outages.note(host, linked: linked, now: now) else { return }
     for id in byHost[host] ?? [] {
-      guard linked, let instance = watched[id] else {
+      guard let instance = watched[id], !isOut(instance) else {
         schedule.leave(id)
         continue
       }
@@ -71,7 +75,9 @@ struct WatchState: Sendable {
   /// - Returns: those of them that are on that Host and may be judged: a Host has no say over another's.
   mutating func told(_ ids: [InstanceID], by host: HostID, isWell: Bool, now: Timestamp) -> [Instance] {
     ids.compactMap { id in
-      guard let instance = watched[id], instance.host == host, !busy.contains(id) else { return nil }
+      guard let instance = watched[id], instance.host == host, instance.usesLink, !busy.contains(id) else {
+        return nil
+      }
       if isWell || instance.state != .active { schedule.heard(id, now: now) }
       return instance
     }

@@ -17,6 +17,7 @@ public enum FleetTopics {
     switch change {
     case .orgs: [fleet]
     case .hosts: [hosts, fleet]
+    case .path(let id): [fleet, instance(id)]
     case .instances(let id): [fleet] + (id.map { [instance($0)] } ?? [])
     }
   }

@@ -5,6 +5,7 @@ import Foundation
 import Gateway
 import Link
 import OpenClaw
+import Paths
 import Store
 import Vault
 import Work
@@ -16,7 +17,8 @@ public struct InstanceSteps: Sendable {
 
   let store: Store
   let vault: Vault
-  let gateway: AWGateway
+  let paths: ControlPaths
+  var gateway: AWGateway { paths.gateway }
   let evidence: EvidenceLog
   let outbox: EventOutbox
   let index: FleetIndex
@@ -34,12 +36,12 @@ public struct InstanceSteps: Sendable {
   ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   public init(
-    store: Store, vault: Vault, gateway: AWGateway, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
+    store: Store, vault: Vault, paths: ControlPaths, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
     clock: WallClock, version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
   ) {
     self.store = store
     self.vault = vault
-    self.gateway = gateway
+    self.paths = paths
     self.evidence = evidence
     self.outbox = outbox
     self.index = index
@@ -104,12 +106,14 @@ public struct InstanceSteps: Sendable {
   }
 
   private func forgetSecrets(_ id: InstanceID) async throws {
-    for reference in InstanceSecrets(id).all { try await vault.delete(SecretReference(reference)) }
+    let path = try await store.read { try FleetRecords.instance(id, in: $0)?.path.references } ?? []
+    for reference in InstanceSecrets(id).all + path { try await vault.delete(SecretReference(reference)) }
   }
 
   /// Ends a removal: the record goes, and the evidence keeps what was.
   private func forget(_ operation: WorkOperation) async throws -> JSONValue {
     guard let id = InstanceID(operation.subject) else { return .null }
+    await paths.close(id)
     try await forgetSecrets(id)
     let now = clock.now
     try await store.write { [outbox] tx in
@@ -197,7 +201,7 @@ public struct InstanceSteps: Sendable {
     let instance = try await instance(of: operation)
     let state = try await call(.inspect(instance.runtime, instance.id), on: instance, deadline: .seconds(10))
     guard state.phase == .running else { throw ChainWalk.notRunning(state) }
-    let dialer = TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id)
+    let dialer = try await paths.way(to: instance)
     for probe in Probe.allCases {
       let verdict = probe.verdict(on: try await probe.ask(through: dialer))
       guard verdict == .passed else {
@@ -214,7 +218,7 @@ public struct InstanceSteps: Sendable {
     let secrets = InstanceSecrets(instance.id)
     let device = try DeviceIdentity(seed: try await vault.get(SecretReference(secrets.deviceSeed)))
     let paired = try await Pairing.pair(
-      through: TunnelDialer(gateway: gateway, host: instance.host, instance: instance.id),
+      through: try await paths.way(to: instance),
       sharedToken: try await vault.get(SecretReference(secrets.gatewayToken)), device: device, version: version
     ) { request in
       _ = try await gateway.call(
@@ -233,7 +237,7 @@ public struct InstanceSteps: Sendable {
 
   private func verify(_ operation: WorkOperation) async throws -> JSONValue {
     let instance = try await instance(of: operation)
-    let walk = ChainWalk(gateway: gateway, vault: vault, clock: clock, version: version)
+    let walk = ChainWalk(paths: paths, vault: vault, clock: clock, version: version)
     let report = await walk.walk(instance, ChainLink.allCases, acceptsVersion: true)
     // Before the report is recorded, so that the change of status that follows from it is recorded with it.
     if report.broken == nil {

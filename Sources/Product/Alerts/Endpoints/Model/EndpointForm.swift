@@ -1,3 +1,4 @@
+import Addresses
 import Basics
 
 /// What an endpoint's settings say, read and checked. What reads here can be sent to, as far as the text alone tells.

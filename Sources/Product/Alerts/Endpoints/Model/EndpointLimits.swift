@@ -12,7 +12,6 @@ public enum EndpointLimits {
   /// For a whole delivery, which may need several requests. A lease on a delivery must last longer.
   public static let deliveryWithin = Duration.seconds(60)
   static let connectWithin = Duration.seconds(5)
-  static let resolveWithin = Duration.seconds(3)
   /// Addresses of one name that are tried, one after the other.
   static let addressesMax = 3
   static let urlBytesMax = 2_048

@@ -1,3 +1,4 @@
+import Addresses
 import Basics
 
 /// Where an endpoint is, in parts. Read by one strict reader, and written again from the parts for whoever connects, so

@@ -1,18 +1,19 @@
-/// Which addresses a delivery may go to (against server-side request forgery).
+/// Which addresses AW may be told to connect to (against server-side request forgery).
 ///
-/// Whoever sets up an endpoint must not make the control plane talk to its own neighbours: its loopback, its private
-/// networks, the metadata service of its cloud. Such addresses are refused unless the endpoint names their range.
-enum AddressGuard {
-  enum Verdict: Hashable, Sendable {
+/// Whoever names a receiver or a public hostname must not make the control plane talk to its own neighbours: its
+/// loopback, its private networks, the metadata service of its cloud. Such addresses are refused unless their range is
+/// named beside it.
+public enum AddressGuard {
+  public enum Verdict: Hashable, Sendable {
     /// In the open internet.
     case open
-    /// Refused in general, and let through by a range that the endpoint names.
+    /// Refused in general, and let through by a range that is named.
     case allowed
     /// Refused: what kind of address it is, for people.
     case refused(kind: String)
   }
 
-  static func verdict(on address: NetworkAddress, allowing ranges: [NetworkRange]) -> Verdict {
+  public static func verdict(on address: NetworkAddress, allowing ranges: [NetworkRange]) -> Verdict {
     let address = address.unwrapped
     guard let kind = kind(of: address) else { return .open }
     let covering = ranges.filter { $0.contains(address) }
@@ -22,7 +23,7 @@ enum AddressGuard {
   }
 
   /// What kind of special address it is; nil for an ordinary one of the internet.
-  static func kind(of address: NetworkAddress) -> String? {
+  public static func kind(of address: NetworkAddress) -> String? {
     let address = address.unwrapped
     if metadata.contains(address) { return "the metadata service of a cloud" }
     if let special = special.first(where: { $0.range.contains(address) }) { return special.kind }

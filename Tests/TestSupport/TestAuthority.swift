@@ -4,12 +4,12 @@ import SwiftASN1
 import X509
 
 /// A certificate for a test's server, signed by an authority of the test's own.
-struct TestAuthority {
-  let authorityPEM: String
-  let certificatePEM: String
-  let keyPEM: String
+public struct TestAuthority: Sendable {
+  public let authorityPEM: String
+  public let certificatePEM: String
+  public let keyPEM: String
 
-  init(names: [String], expired: Bool = false) throws {
+  public init(names: [String], expired: Bool = false) throws {
     let now = Date()
     let authorityKey = Certificate.PrivateKey(P256.Signing.PrivateKey())
     let key = Certificate.PrivateKey(P256.Signing.PrivateKey())

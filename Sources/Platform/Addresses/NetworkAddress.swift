@@ -1,17 +1,17 @@
 import Foundation
 
 /// An address of IPv4 (4 bytes) or IPv6 (16 bytes).
-struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
-  let bytes: [UInt8]
+public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
+  public let bytes: [UInt8]
 
   /// - Parameter bytes: 4 or 16 of them; nil otherwise.
-  init?(bytes: [UInt8]) {
+  public init?(bytes: [UInt8]) {
     guard bytes.count == 4 || bytes.count == 16 else { return nil }
     self.bytes = bytes
   }
 
   /// Reads the text form, and only that: no octal, no hexadecimal, no missing parts, no zone, no brackets.
-  init?(_ text: String) {
+  public init?(_ text: String) {
     if let four = NetworkAddress.parse(text, family: AF_INET, count: 4) {
       bytes = four
     } else if let sixteen = NetworkAddress.parse(text, family: AF_INET6, count: 16) {
@@ -27,9 +27,9 @@ struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
     return inet_pton(family, text, &bytes) == 1 ? bytes : nil
   }
 
-  var isIPv6: Bool { bytes.count == 16 }
+  public var isIPv6: Bool { bytes.count == 16 }
 
-  var description: String {
+  public var description: String {
     var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
     let family = isIPv6 ? AF_INET6 : AF_INET
     guard inet_ntop(family, bytes, &buffer, socklen_t(buffer.count)) != nil else { return "?" }
@@ -37,24 +37,24 @@ struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The address that is really reached: IPv4 where an IPv6 address only wraps it (`::ffff:10.0.0.1`).
-  var unwrapped: NetworkAddress {
+  public var unwrapped: NetworkAddress {
     guard isIPv6, bytes[0..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xff, bytes[11] == 0xff else { return self }
     return NetworkAddress(bytes: Array(bytes[12...])) ?? self
   }
 }
 
 /// A range of addresses in CIDR notation: `10.0.0.0/8`, `fd00::/8`; without a slash, one address.
-struct NetworkRange: Hashable, Sendable, CustomStringConvertible {
-  let base: NetworkAddress
-  let prefix: Int
+public struct NetworkRange: Hashable, Sendable, CustomStringConvertible {
+  public let base: NetworkAddress
+  public let prefix: Int
 
-  var description: String { "\(base)/\(prefix)" }
+  public var description: String { "\(base)/\(prefix)" }
 
   /// Whether it is one address.
-  var isSingle: Bool { prefix == base.bytes.count * 8 }
+  public var isSingle: Bool { prefix == base.bytes.count * 8 }
 
   /// Nil when the text is no range, or when its base has bits behind the prefix: `10.1.2.3/8` was meant otherwise.
-  init?(_ text: String) {
+  public init?(_ text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = NetworkAddress(String(parts[0])) else { return nil }
     let bits = base.bytes.count * 8
@@ -70,7 +70,7 @@ struct NetworkRange: Hashable, Sendable, CustomStringConvertible {
     guard (prefix..<bits).allSatisfy({ !NetworkRange.bit($0, of: base.bytes) }) else { return nil }
   }
 
-  func contains(_ address: NetworkAddress) -> Bool {
+  public func contains(_ address: NetworkAddress) -> Bool {
     guard address.bytes.count == base.bytes.count else { return false }
     return (0..<prefix).allSatisfy { NetworkRange.bit($0, of: address.bytes) == NetworkRange.bit($0, of: base.bytes) }
   }

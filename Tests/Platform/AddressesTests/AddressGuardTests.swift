@@ -1,7 +1,8 @@
 import Basics
+import TestSupport
 import Testing
 
-@testable import Alerts
+@testable import Addresses
 
 @Suite("The guard of addresses")
 struct AddressGuardTests {

@@ -4,64 +4,44 @@ import Synchronization
 
 /// Finds the addresses of a name. AW resolves names itself and connects to the address that it checked: a name that is
 /// asked twice may answer twice (DNS rebinding).
-struct AddressResolver: Sendable {
-  let resolve: @Sendable (String) async throws -> [NetworkAddress]
+public struct AddressResolver: Sendable {
+  /// How long the machine's resolver may take.
+  public static let resolveWithin = Duration.seconds(3)
+
+  public let resolve: @Sendable (String) async throws -> [NetworkAddress]
+
+  public init(_ resolve: @escaping @Sendable (String) async throws -> [NetworkAddress]) { self.resolve = resolve }
 
   /// The machine's own resolver.
-  static let system = AddressResolver { try await SystemLookup.run($0) }
+  public static let system = AddressResolver { try await SystemLookup.run($0) }
 
   /// An address that may be connected to.
-  struct Checked: Hashable, Sendable {
-    let address: NetworkAddress
-    /// Whether only a range of the endpoint lets it through.
-    let isPrivate: Bool
+  public struct Checked: Hashable, Sendable {
+    public let address: NetworkAddress
+    /// Whether only a named range lets it through.
+    public let isPrivate: Bool
   }
 
-  /// The addresses of an endpoint that a delivery may go to, in the resolver's order.
-  ///
-  /// - Throws: `endpointAddressRefused` when there is none among those found, `endpointNameUnknown` when none is found.
-  func addresses(of url: EndpointURL, allowing texts: [String]) async throws(AWError) -> [Checked] {
-    let ranges = texts.compactMap { NetworkRange($0) }
-    let found = try await found(url)
+  /// The addresses of a host, each with what the guard says of it, in the resolver's order.
+  public struct Found: Sendable {
+    public let checked: [Checked]
+    /// What was refused, for people: the address and what kind it is.
+    public let refused: [String]
+  }
+
+  /// - Parameter host: a name, or the text of an address, which is not looked up.
+  /// - Throws: what the look-up throws. A name without an address gives nothing.
+  public func find(_ host: String, allowing ranges: [NetworkRange]) async throws -> Found {
+    let addresses = if let literal = NetworkAddress(host) { [literal] } else { try await resolve(host) }
     var (checked, refused): ([Checked], [String]) = ([], [])
-    for address in found {
+    for address in addresses {
       switch AddressGuard.verdict(on: address, allowing: ranges) {
       case .open: checked.append(Checked(address: address.unwrapped, isPrivate: false))
       case .allowed: checked.append(Checked(address: address.unwrapped, isPrivate: true))
       case .refused(let kind): refused.append("\(address) (\(kind))")
       }
     }
-    guard !checked.isEmpty else {
-      let what = refused.prefix(3).joined(separator: ", ")
-      throw AWError(
-        .endpointAddressRefused, "The host \(url.host.quoted) is \(what). AW sends nothing there by itself.",
-        next: "If this is meant, name the range among the endpoint's private ranges, as narrow as it can be.")
-    }
-    guard url.scheme == .http else { return checked }
-    let inside = checked.filter(\.isPrivate)
-    guard !inside.isEmpty else {
-      throw AWError(
-        .endpointAddressRefused, "The endpoint would be sent to over http://, which everybody on the way can read.",
-        next: "Use https://. Only inside the endpoint's private ranges is http:// let through.")
-    }
-    return inside
-  }
-
-  private func found(_ url: EndpointURL) async throws(AWError) -> [NetworkAddress] {
-    if let literal = url.literal { return [literal] }
-    let found: [NetworkAddress]
-    do {
-      found = try await resolve(url.host)
-    } catch {
-      throw AWError(
-        .endpointNameUnknown, "The name \(url.host.quoted) of the endpoint does not resolve: \(error).",
-        next: "Check the name, and the resolver of the control plane's machine.", cause: error)
-    }
-    guard !found.isEmpty else {
-      throw AWError(
-        .endpointNameUnknown, "The name \(url.host.quoted) of the endpoint has no address.", next: "Check the name.")
-    }
-    return found
+    return Found(checked: checked, refused: refused)
   }
 }
 
@@ -77,8 +57,8 @@ private enum SystemLookup {
       answer.wait(continuation)
       Thread.detachNewThread { answer.give(Result { try lookUp(name) }) }
       Task {
-        try? await Task.sleep(for: EndpointLimits.resolveWithin)
-        answer.give(.failure(Failed(description: "no answer within \(EndpointLimits.resolveWithin.words)")))
+        try? await Task.sleep(for: AddressResolver.resolveWithin)
+        answer.give(.failure(Failed(description: "no answer within \(Int(AddressResolver.resolveWithin.seconds)) s")))
       }
     }
   }

@@ -1,21 +1,5 @@
 import Basics
-import Gateway
 import Link
-import NIOCore
-import OpenClaw
-
-/// Reaches the port of one Instance through its Host's link.
-struct TunnelDialer: ByteDialer {
-  let gateway: AWGateway
-  let host: HostID
-  let instance: InstanceID
-
-  func dial<Value: Sendable>(
-    _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
-  ) async throws -> Value {
-    try await gateway.open(.openClaw(instance), on: host) { stream in initialize(stream) }
-  }
-}
 
 /// The secrets of an Instance, by reference: the vault holds the values.
 public struct InstanceSecrets: Sendable {
@@ -33,6 +17,16 @@ public struct InstanceSecrets: Sendable {
   static func instance(of reference: String) -> InstanceID? {
     let parts = reference.split(separator: "/").map(String.init)
     return parts.count == 3 && parts[0] == "instance" ? InstanceID(parts[1]) : nil
+  }
+
+  /// The vault's name of a secret of an Instance's control path. `mark` differs from switch to switch.
+  static func path(of instance: InstanceID, mark: String, _ name: String) -> String {
+    "instance/\(instance)/path-\(mark)-\(name)"
+  }
+
+  /// The Instance of whose control path a reference names a secret; nil for another's.
+  static func path(of reference: String) -> InstanceID? {
+    reference.split(separator: "/").last?.hasPrefix("path-") == true ? instance(of: reference) : nil
   }
 
   var all: [String] { [gatewayToken, deviceSeed, deviceToken] }
