@@ -153,7 +153,7 @@ let commands: [Target] = [
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],
-    path: "Sources/Commands/aw-synthetic", swiftSettings: strict)
+    path: "Sources/Commands/aw-synthetic", swiftSettings: strict),
 ]
 
 /// Programs that bring load for tests and measurements. None of them is shipped.
@@ -161,7 +161,8 @@ let benchmarks: [Target] = [
   .executableTarget(
     name: "link-load",
     dependencies: [
-      "Deployment", "Fleet", "Gateway", "Connector", "Link", "Store", "Vault", "Basics", arguments, logging, lifecycle, unixSignals,
+      "Deployment", "Fleet", "Gateway", "Connector", "Link", "Store", "Vault", "Basics", arguments, logging, lifecycle,
+      unixSignals,
       nioCore, nioPosix,
     ], path: "Benchmarks/LinkLoad", swiftSettings: strict)
 ]
@@ -198,7 +199,8 @@ let roomTests: [Target] = [
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests(
     "FleetTests", "Product/FleetTests",
-    ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging]),
+    ["Fleet", "Link", "Store", "Web", "Events", "Evidence", "Basics", "TestSupport", logging],
+    resources: [.copy("Plots")]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",

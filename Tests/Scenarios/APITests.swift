@@ -6,6 +6,7 @@ import Fleet
 import Foundation
 import Store
 import Testing
+import Work
 
 /// The OpenAPI document against the running server.
 @Suite("The API is what it says it is", .serialized, .timeLimit(.minutes(3)))
@@ -33,6 +34,69 @@ struct APITests {
       }
       #expect(readers >= 12)
       try await rehearse(scene, document, schema, try await Alerting(in: scene))
+    }
+  }
+
+  @Test("an Instance's timeline tells what happened, each with its evidence, and its pages follow each other")
+  func timeline() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      try await scene.provision()
+      _ = try await scene.operate("stop")
+      try await scene.until { $0.status.status == .unreachable }
+      let client = scene.client
+      let all = try await client.all("/instances/acme-main/timeline", as: TimelineItem.self)
+      #expect(all.map(\.index) == all.map(\.index).sorted(by: >))
+      // What comes meanwhile is newer, so that pages from a cursor hold the same.
+      var (paged, cursor): ([TimelineItem], String?) = ([], nil)
+      repeat {
+        let page = try await client.some("/instances/acme-main/timeline", as: TimelineItem.self, max: 1, after: cursor)
+        paged += page.items
+        cursor = page.next
+      } while cursor != nil
+      #expect(Array(paged.suffix(all.count)).map(\.index) == all.map(\.index))
+      let change = try #require(all.first { $0.to == .unreachable })
+      #expect(change.reason == "It was stopped on request." && change.cause == .runtime)
+      let runtime = try #require(change.chain?.first { $0.link == .runtime })
+      #expect(runtime.outcome == "failed" && runtime.code == "runtime.exited")
+      let entry = try await client.send(.get, "/evidence/\(change.index)")
+      #expect(entry["kind"] == "instance.status-changed" && entry["data"]?["to"] == "unreachable")
+      #expect(all.contains { $0.operation?.kind == "instance.provision" && $0.operation?.state == .succeeded })
+      #expect(all.contains { $0.sort == .act && $0.title == "Somebody asked to stop it." })
+      // Its Host was linked before there was such an Instance.
+      #expect(!all.contains { $0.sort == .link })
+    }
+  }
+
+  @Test("the checks of an Instance are kept with their times; a window that there is not is refused")
+  func latency() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      try await scene.provision()
+      var view: LatencyView
+      repeat {
+        view = try await scene.client.send(.get, "/instances/acme-main/latency", as: LatencyView.self)
+      } while view.phases.isEmpty
+      #expect(view.window == .hour && view.phases.map(\.link).contains(.hello))
+      #expect(view.statuses.first?.from == view.from && view.statuses.last?.to == view.to)
+      await #expect(throws: AWError.self) {
+        try await scene.client.send(.get, "/instances/acme-main/latency", query: [("window", "1y")])
+      }
+    }
+  }
+
+  @Test("Orgs are listed in pages that neither leave out nor repeat, whatever is created meanwhile")
+  func orgs() async throws {
+    try await Scene.with { scene in
+      let client = scene.client
+      for number in 10..<20 { try await scene.createOrg("org-\(number)") }
+      let first = try await client.some("/orgs", as: OrgView.self, max: 4)
+      try await scene.createOrg("org-00")
+      try await scene.createOrg("org-99")
+      let rest = try await client.some("/orgs", as: OrgView.self, after: first.next)
+      #expect((first.items + rest.items).map(\.slug.text) == (10..<20).map { "org-\($0)" } + ["org-99"])
+      let some = try await client.all("/orgs", query: [("name", "org-1")], as: OrgView.self)
+      #expect(some.count == 10)
     }
   }
 

@@ -21,7 +21,9 @@ struct ConsoleTests {
         try await looks(browser, url)
         try await keyboard(browser, url)
         try await instance(browser, url, data)
+        try await timeline(browser, url)
         try await newInstance(browser, url)
+        try await orgs(browser, url)
         try await hosts(browser, url)
         try await evidence(browser, url)
         try await access(browser, url)
@@ -71,7 +73,8 @@ struct ConsoleTests {
   private func looks(_ browser: Browser, _ url: String) async throws {
     var pictures: Set<Data> = []
     let pages = [
-      "/", "/instances/acme-main", "/hosts", "/hosts/this-machine", "/evidence", "/access", "/instances/new",
+      "/", "/instances/acme-main", "/instances/acme-main/timeline", "/instances/acme-main/timeline?window=7d",
+      "/hosts", "/hosts/this-machine", "/orgs", "/alerts", "/evidence", "/access", "/instances/new",
     ]
     for page in pages {
       for (width, height) in [(1_280, 800), (390, 844)] {
@@ -154,6 +157,37 @@ struct ConsoleTests {
     #expect(try await browser.run("return document.querySelector('#remove button').disabled").boolValue == false)
     try await browser.open(url + "/instances/acme-main/logs")
     try await browser.until("listening")
+  }
+
+  /// What happened, with its evidence, under a plot that the server drew.
+  private func timeline(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/instances/acme-main")
+    try await browser.click("a[href='/instances/acme-main/timeline']")
+    try await browser.until("Somebody asked to stop it.", in: "#timeline")
+    try await browser.until("The operation instance.start succeeded.", in: "#timeline")
+    try await browser.until("became unreachable", in: "#timeline")
+    let shown = "return [...document.querySelectorAll('svg.plot')].filter((plot) => plot.checkVisibility())"
+    #expect(try await browser.run("\(shown).length").intValue == 1, "one drawing for each width")
+    let says = try await browser.run("\(shown)[0].querySelector('desc').textContent").stringValue ?? ""
+    #expect(says.contains("Gateway WebSocket: median"), "\(says)")
+    #expect(try await browser.run("\(shown)[0].querySelectorAll('.plot-line, .plot-dot').length").intValue ?? 0 > 3)
+    try await browser.click("#latency-table summary")
+    try await browser.until("Each link over 1 hour")
+    try await browser.click("#timeline details summary")
+    try await browser.until("Looked at, UTC", in: "#timeline")
+    try await browser.click("#timeline a[href^='/evidence/']")
+    try await browser.until("Leaf hash")
+  }
+
+  private func orgs(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/orgs?limit=1")
+    try await browser.type("zeta", into: "form[action='/orgs'] input[name=slug]")
+    try await browser.click("form[action='/orgs'][method=post] button")
+    try await browser.until("zeta", in: "#orgs")
+    try await browser.open(url + "/orgs?limit=1")
+    #expect(try await !browser.text("#orgs").contains("zeta"))
+    try await browser.click("a[rel=next]")
+    try await browser.until("zeta", in: "#orgs")
   }
 
   private func newInstance(_ browser: Browser, _ url: String) async throws {

@@ -26,6 +26,7 @@ public final class ControlPlane: Sendable {
   public let gateway: AWGateway
   let paths: ControlPaths
   let watch: ChainWatch
+  let samples: SampleKeeper
   let linkWatch: LinkWatch
   let engine: WorkEngine
   public let alerts: AlertsService
@@ -110,12 +111,14 @@ public final class ControlPlane: Sendable {
     line = EnrolmentLine(
       gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
       fingerprint: try authority.fingerprint)
+    samples = SampleKeeper(store: store, clock: clock, logger: logger)
     paths = try ControlPaths(
       gateway: gateway, vault: vault, folder: try directory.socketFolder(), logger: logger)
     let walk = ChainWalk(paths: paths, vault: vault, clock: clock, version: Release.version)
     let steps = InstanceSteps(
       store: store, vault: vault, paths: paths, evidence: evidence, outbox: outbox, index: index,
-      clock: clock, version: Release.version, model: settings.model, readyWithin: settings.readyWithin)
+      samples: samples, clock: clock, version: Release.version, model: settings.model, readyWithin: settings.readyWithin
+    )
     watch = ChainWatch(
       walk: walk, steps: steps,
       policy: policy, conscience: conscience, metrics: metrics, logger: logger,
@@ -130,7 +133,8 @@ public final class ControlPlane: Sendable {
       acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, model: settings.model,
       changed: { changes.acted($0) })
     reader = FleetReader(
-      store: store, gateway: gateway, policy: policy, conscience: conscience, index: index, clock: clock)
+      store: store, evidence: evidence, gateway: gateway, policy: policy, conscience: conscience, index: index,
+      samples: samples, clock: clock)
     linkWatch = LinkWatch(store: store, outbox: outbox, conscience: conscience, clock: clock, logger: logger)
     let sender = EndpointSender(vault: vault, logger: logger)
     alertsEngine = AlertsEngine(

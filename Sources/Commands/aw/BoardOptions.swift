@@ -11,8 +11,7 @@ struct BoardOptions: ParsableArguments {
   @Option(name: .customLong("openclaw"), help: "Only with this version of OpenClaw.") var openClaw: String?
   @Option(help: "Only what is broken at this link of the chain, such as readyz.") var cause: String?
   @Option(name: .customLong("name"), help: "Only those whose name begins so.") var prefix: String?
-  @Option(help: "How many at most; all unless said.") var limit: Int?
-  @Option(help: "Go on after an earlier answer: what it named.") var after: String?
+  @OptionGroup var page: PageOptions
 
   var query: [(String, String?)] {
     [
@@ -24,11 +23,23 @@ struct BoardOptions: ParsableArguments {
   ///
   /// - Returns: them, and where the next answer goes on; nil when these are all.
   func read(_ client: APIClient, sort: String) async throws -> (items: [InstanceView], next: String?) {
+    return try await client.some(
+      "/instances", query: query + [("sort", sort)], as: InstanceView.self, max: try page.max, after: page.after)
+  }
+}
+
+/// Which part of a listing is wanted.
+struct PageOptions: ParsableArguments {
+  @Option(help: "How many at most; all unless said.") var limit: Int?
+  @Option(help: "Go on after an earlier answer: what it named.") var after: String?
+
+  var max: Int { get throws { try max(unlessSaid: .max) } }
+
+  func max(unlessSaid usual: Int) throws -> Int {
     guard limit.map({ $0 > 0 }) ?? true else {
       throw AWError(.usage, "A limit of \(limit ?? 0) shows nothing.", next: "Give a whole number above 0.")
     }
-    return try await client.some(
-      "/instances", query: query + [("sort", sort)], as: InstanceView.self, max: limit ?? .max, after: after)
+    return limit ?? usual
   }
 
   /// Says how to go on, beside the answer.

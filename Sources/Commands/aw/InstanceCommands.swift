@@ -10,7 +10,8 @@ struct InstanceCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "instance", abstract: "OpenClaw Gateways. Each serves one Org, and only that one.",
     subcommands: [
-      Create.self, List.self, Show.self, Logs.self, Stop.self, Start.self, Restart.self, Remove.self,
+      Create.self, List.self, Show.self, Timeline.self, Latency.self, Logs.self, Stop.self, Start.self, Restart.self,
+      Remove.self,
     ])
 
   struct Create: AsyncParsableCommand, JSONAnswering {
@@ -56,7 +57,7 @@ struct InstanceCommands: AsyncParsableCommand {
             view.version ?? "-", Console.coloured(view.status.status),
           ]
         })
-      BoardOptions.tell(next)
+      PageOptions.tell(next)
     }
   }
 

@@ -28,16 +28,22 @@ struct OrgCommands: AsyncParsableCommand {
   struct List: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "List the Orgs.")
 
+    @Option(name: .customLong("name"), help: "Only those whose name begins so.") var prefix: String?
+    @OptionGroup var page: PageOptions
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-      let orgs = try await context.client.all("/orgs", as: OrgView.self)
+      let (orgs, next) = try await context.client.some(
+        "/orgs", query: [("name", prefix)], as: OrgView.self, max: try page.max, after: page.after)
       if output.json { return try Console.json(orgs) }
-      if orgs.isEmpty { return Console.line("No Org yet. Create one: aw org create NAME") }
+      if orgs.isEmpty {
+        return Console.line(prefix == nil ? "No Org yet. Create one: aw org create NAME" : "No Org matches.")
+      }
       Console.table(
         ["ORG", "NAME", "SORT", "INSTANCES", "SINCE"],
         orgs.map { [$0.slug.text, $0.name, $0.sort.rawValue, String($0.instances), Console.age($0.createdAt)] })
+      PageOptions.tell(next)
     }
   }
 }

@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand, JSONAnswering {
       instances.forEach { InstanceLines.show($0, now: summary.now) }
     } else {
       show(summary, instances)
-      BoardOptions.tell(next)
+      PageOptions.tell(next)
     }
     if instances.contains(where: { Self.isBad($0.status.status) }) { throw ExitCode(3) }
   }

@@ -13,6 +13,8 @@ public struct EvidenceRecord: Sendable {
 /// Which entries to list: all that is given must hold.
 public struct EvidenceFilter: Sendable {
   public var kind: EvidenceKind?
+  /// One of these; empty for any.
+  public var kinds: [EvidenceKind]
   public var org: String?
   public var subjectID: String?
   public var act: String?
@@ -21,10 +23,12 @@ public struct EvidenceFilter: Sendable {
   public var since: Timestamp?
 
   public init(
-    kind: EvidenceKind? = nil, org: String? = nil, subjectID: String? = nil, act: String? = nil,
+    kind: EvidenceKind? = nil, kinds: [EvidenceKind] = [], org: String? = nil, subjectID: String? = nil,
+    act: String? = nil,
     actor: String? = nil, since: Timestamp? = nil
   ) {
     self.kind = kind
+    self.kinds = kinds
     self.org = org
     self.subjectID = subjectID
     self.act = act
@@ -35,13 +39,18 @@ public struct EvidenceFilter: Sendable {
   /// A filter for a kind that came as text, such as from a query; it matches nothing when there is no such kind.
   public static func kind(named id: String) -> EvidenceFilter { EvidenceFilter(kind: EvidenceKind(stored: id)) }
 
-  fileprivate var conditions: [(String, SQLValue)] {
+  private var anyKind: [(String, [SQLValue])] {
+    let marks = kinds.map { _ in "?" }.joined(separator: ", ")
+    return kinds.isEmpty ? [] : [("kind IN (\(marks))", kinds.map { .text($0.id) })]
+  }
+
+  fileprivate var conditions: [(String, [SQLValue])] {
     let all: [(String, SQLValue?)] = [
       ("kind = ?", kind.map { .text($0.id) }), ("org = ?", org.map { .text($0) }),
       ("subject_id = ?", subjectID.map { .text($0) }), ("act = ?", act.map { .text($0) }),
       ("actor = ?", actor.map { .text($0) }), ("at >= ?", since.map { .time($0) }),
     ]
-    return all.compactMap { condition in condition.1.map { (condition.0, $0) } }
+    return all.compactMap { condition in condition.1.map { (condition.0, [$0]) } } + anyKind
   }
 }
 
@@ -55,11 +64,11 @@ extension EvidenceLog {
     before: Int64? = nil, limit: Int, filter: EvidenceFilter = EvidenceFilter(), in tx: Transaction
   ) throws -> [EvidenceRecord] {
     var conditions = filter.conditions
-    if let before { conditions.append(("entry_index < ?", .integer(before))) }
+    if let before { conditions.append(("entry_index < ?", [.integer(before)])) }
     let whereClause = conditions.isEmpty ? "" : "WHERE " + conditions.map(\.0).joined(separator: " AND ")
     let rows = try tx.run(
       "SELECT entry_index, hash, bytes FROM evidence_entry \(whereClause) ORDER BY entry_index DESC LIMIT ?",
-      conditions.map(\.1) + [.integer(min(max(1, limit), EvidenceLog.listMax))])
+      conditions.flatMap(\.1) + [.integer(min(max(1, limit), EvidenceLog.listMax))])
     return try rows.map(record)
   }
 

@@ -109,12 +109,13 @@ struct ChainRecorder: Sendable {
       let change: JSONValue = [
         "from": .string(news.from.rawValue), "to": .string(reading.status.rawValue),
         "reason": .string(reading.reason), "link": reading.link.map { .string($0.rawValue) } ?? .null,
+        "chain": try known.chain,
       ]
       try append(.instanceStatusChanged, change, instance, at: now, in: tx)
     case .began:
       let data: JSONValue = [
         "changes": .integer(Int64(known.flapping?.changes.count ?? 0)), "to": .string(reading.status.rawValue),
-        "reason": .string(reading.reason),
+        "reason": .string(reading.reason), "chain": try known.chain,
       ]
       try append(.instanceFlappingBegan, data, instance, at: now, in: tx)
     case .ended:

@@ -45,6 +45,7 @@ public final class ChainWatch: Service {
   private let startedAt: Timestamp
   private let conscience: Conscience
   private let counters: FleetCounters
+  private let samples: SampleKeeper
   private let wake: AsyncStream<Void>
   private let waker: AsyncStream<Void>.Continuation
   private let words: AsyncStream<Word>
@@ -74,6 +75,7 @@ public final class ChainWatch: Service {
     self.policy = policy
     self.conscience = conscience
     counters = FleetCounters(factory: metrics)
+    samples = steps.samples
     self.logger = logger
     self.timer = timer
     state = Mutex(WatchState(policy: policy, seed: seed))
@@ -231,6 +233,7 @@ public final class ChainWatch: Service {
     let began = ContinuousClock.now
     let wrote = try await recorder.record(findings, doubt: conscience.doubt)
     if wrote { conscience.noteWrite(ContinuousClock.now - began) }
+    for finding in findings { samples.note(finding.report, of: finding.id) }
     for (instance, _) in found where instance.state == .active {
       conscience.note(instance, missingSince: index.evidence(of: instance.id)?.missingSince)
     }

@@ -1,4 +1,5 @@
 import Basics
+import Evidence
 import Gateway
 import Link
 import Store
@@ -8,22 +9,26 @@ import Work
 /// Reads the fleet as people and programs see it: records, joined, with the status derived now.
 public struct FleetReader: Sendable {
   let store: Store
+  let evidence: EvidenceLog
   let gateway: AWGateway
   let policy: StatusPolicy
   let conscience: Conscience
   let index: FleetIndex
+  let samples: SampleKeeper
   let orders = BoardOrders()
   let clock: WallClock
 
   public init(
-    store: Store, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience, index: FleetIndex,
-    clock: WallClock
+    store: Store, evidence: EvidenceLog, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience,
+    index: FleetIndex, samples: SampleKeeper, clock: WallClock
   ) {
     self.store = store
+    self.evidence = evidence
     self.gateway = gateway
     self.policy = policy
     self.conscience = conscience
     self.index = index
+    self.samples = samples
     self.clock = clock
   }
 
@@ -141,9 +146,11 @@ public struct FleetReader: Sendable {
 
   // MARK: - Orgs and Hosts
 
-  func orgs(after cursor: String?, limit: Int) async throws -> [OrgView] {
+  func orgs(after cursor: String?, name: String = "", limit: Int) async throws -> [OrgView] {
     try await store.read { tx in
-      try FleetRecords.orgs(after: cursor, limit: limit, in: tx).map { try view($0, in: tx) }
+      let orgs = try FleetRecords.orgs(after: cursor, name: name, limit: limit, in: tx)
+      let counts = try FleetRecords.counts(of: orgs.map(\.id), in: tx)
+      return orgs.map { OrgView($0, instances: counts[$0.id] ?? 0) }
     }
   }
 
@@ -152,12 +159,8 @@ public struct FleetReader: Sendable {
       guard let org = try FleetRecords.org(slug, in: tx) else {
         throw AWError(.orgUnknown, "There is no Org named '\(slug)'.", next: "See 'aw org list'.")
       }
-      return try view(org, in: tx)
+      return OrgView(org, instances: try FleetRecords.counts(of: [org.id], in: tx)[org.id] ?? 0)
     }
-  }
-
-  private func view(_ org: Org, in tx: Transaction) throws -> OrgView {
-    OrgView(org, instances: try FleetRecords.count(of: org.id, in: tx))
   }
 
   func hosts(after cursor: String?, limit: Int) async throws -> [HostView] {

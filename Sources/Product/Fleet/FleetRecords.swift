@@ -37,6 +37,7 @@ public enum FleetRecords {
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
       ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration, pathMigration,
+    SampleRecords.migration,
   ]
 }
 
@@ -58,10 +59,11 @@ extension FleetRecords {
       [.id(org.id), .text(org.slug.text), .text(org.name), .text(org.sort.rawValue), .time(org.createdAt)])
   }
 
-  /// Orgs by slug, after `cursor`.
-  static func orgs(after cursor: String?, limit: Int, in tx: Transaction) throws -> [Org] {
+  /// Orgs by slug, after `cursor`, whose slug begins with `name`.
+  static func orgs(after cursor: String?, name: String = "", limit: Int, in tx: Transaction) throws -> [Org] {
     try tx.run(
-      "SELECT * FROM org WHERE slug > ? ORDER BY slug LIMIT ?", [.text(cursor ?? ""), .integer(limit)]
+      "SELECT * FROM org WHERE slug > ? AND SUBSTR(slug, 1, CAST(? AS INTEGER)) = ? ORDER BY slug LIMIT ?",
+      [.text(cursor ?? ""), .integer(name.count), .text(name), .integer(limit)]
     ).map(org)
   }
 
@@ -210,8 +212,13 @@ extension FleetRecords {
     try tx.run("SELECT * FROM instance ORDER BY slug").map(instance)
   }
 
-  static func count(of org: OrgID, in tx: Transaction) throws -> Int {
-    Int(try tx.run("SELECT COUNT(*) AS n FROM instance WHERE org = ?", [.id(org)]).first?.integer("n") ?? 0)
+  /// How many Instances each of these Orgs has; an Org without any is not in it.
+  static func counts(of orgs: [OrgID], in tx: Transaction) throws -> [OrgID: Int] {
+    guard !orgs.isEmpty else { return [:] }
+    let marks = orgs.map { _ in "?" }.joined(separator: ", ")
+    let rows = try tx.run(
+      "SELECT org, COUNT(*) AS n FROM instance WHERE org IN (\(marks)) GROUP BY org", orgs.map { .id($0) })
+    return Dictionary(try rows.map { (try $0.id("org"), Int(try $0.integer("n"))) }) { first, _ in first }
   }
 
   /// The Instances on a Host that are there, or are being made or removed.
@@ -245,6 +252,7 @@ extension FleetRecords {
 
   static func deleteInstance(_ id: InstanceID, in tx: Transaction) throws {
     try tx.run("DELETE FROM instance_evidence WHERE instance = ?", [.id(id)])
+    try SampleRecords.deleteAll(of: id, in: tx)
     try tx.run("DELETE FROM instance WHERE id = ?", [.id(id)])
   }
 

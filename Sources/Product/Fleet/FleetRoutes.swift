@@ -17,15 +17,21 @@ public struct FleetRoutes: Sendable {
     self.line = line
   }
 
-  public var routes: [Route] { orgs + hosts + losses + instances + paths + operations + pageRoutes }
+  public var routes: [Route] {
+    orgs + hosts + losses + instances + history + paths + operations + pageRoutes
+  }
 
   // MARK: - Orgs
 
   private var orgs: [Route] {
     [
-      .read("/api/v1/orgs", "The Orgs, by name.", schema: .listing(of: FleetSchemas.org)) { request in
+      .read(
+        "/api/v1/orgs", "The Orgs, by name.",
+        schema: .listing(of: FleetSchemas.org, query: [.init("name", "Whose name begins so.")])
+      ) { request in
         let wanted = try request.listing()
-        let read = try await reader.orgs(after: wanted.after?.keys.first, limit: wanted.readLimit)
+        let read = try await reader.orgs(
+          after: wanted.after?.keys.first, name: request.query("name")?.lowercased() ?? "", limit: wanted.readLimit)
         return try .listing(Listing(read, for: wanted) { [$0.slug.text] })
       },
       .read("/api/v1/orgs/{org}", "One Org.", schema: RouteSchema(response: FleetSchemas.org)) { request in

@@ -65,6 +65,20 @@ struct PageTests {
     }
   }
 
+  @Test("a drawing stands as it is, escapes what it shows, and no value of a page can pass for one")
+  func drawing() throws {
+    let library = try Self.library(["p": "{{{drawing.plot}}}"])
+    var drawing = Drawing(try Slug("plot"), width: 10, height: 5, title: "<b>\"&", description: "d")
+    drawing.text("<script>x()</script>", x: 1.25, y: -2, class: "plot-soft")
+    let html = try library.render(
+      Page("P", template: "p", drawings: ["plot": drawing]), for: nil, path: "/", at: Self.at)
+    #expect(html.contains("<title id=\"plot-title\">&lt;b&gt;&quot;&amp;</title>"))
+    #expect(html.contains("x=\"1.3\" y=\"-2\"") && html.contains("&lt;script&gt;x()"))
+    let forged = try library.render(
+      Page("P", template: "p", values: ["drawing": ["plot": "<b>forged</b>"]]), for: nil, path: "/", at: Self.at)
+    #expect(!forged.contains("forged"))
+  }
+
   @Test("two rooms cannot have a template of one name")
   func names() {
     #expect(throws: AWError.self) { try Self.library(["layout": "x"]) }

@@ -7,13 +7,18 @@ public struct Page: Sendable {
   public let template: String
   /// An object. Text in it is escaped when it is shown.
   public let values: JSONValue
+  /// Its pictures: `{{{drawing.NAME}}}` shows one, and is all that a template may show as it is.
+  public let drawings: [String: Drawing]
   /// The topic of `LiveEvent` at which the page reads itself anew; nil for a page that stands still.
   public let live: String?
 
-  public init(_ title: String, template: String, values: JSONValue = [:], live: String? = nil) {
+  public init(
+    _ title: String, template: String, values: JSONValue = [:], drawings: [String: Drawing] = [:], live: String? = nil
+  ) {
     self.title = title
     self.template = template
     self.values = values
+    self.drawings = drawings
     self.live = live
   }
 }

@@ -48,7 +48,9 @@ public struct PageLibrary: Sendable {
   public func render(_ page: Page, for caller: Caller?, path: String, at now: Timestamp) throws -> String {
     var values = page.values.objectValue ?? [:]
     values["aw"] = chrome(page, caller, path, now)
-    let object = PageLibrary.plain(.object(values))
+    var object = values.mapValues(PageLibrary.plain)
+    // Always these, so that no value of a page can pass for a picture.
+    object["drawing"] = page.drawings.mapValues(\.svg)
     guard let html = library.render(object, withTemplate: PageLibrary.framed(page.template)) else {
       throw PageLibrary.defect("there is no template with the name \(page.template.quoted)")
     }
@@ -90,7 +92,8 @@ public struct PageLibrary: Sendable {
   }
 
   private static func check(_ name: String, _ text: String, known: Set<String>) throws {
-    if text.contains("{{{") || text.contains(/\{\{\s*&/) {
+    let written = text.replacing(/\{\{\{drawing\.[a-z]+\}\}\}/, with: "")
+    if written.contains("{{{") || written.contains(/\{\{\s*&/) {
       throw defect("the template \(name.quoted) writes a value without escaping it")
     }
     if text.contains(/(?i)<script(?![^>]*\ssrc=)|\sstyle=|\son[a-z]+=/) {

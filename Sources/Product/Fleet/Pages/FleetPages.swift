@@ -28,23 +28,20 @@ extension FleetRoutes {
   /// Its entries of the navigation, and its templates.
   public static func pages() throws -> RoomPages {
     RoomPages(
-      navigation: [.init("Fleet", path: "/", key: "f"), .init("Hosts", path: "/hosts", key: "h")],
+      navigation: [
+        .init("Fleet", path: "/", key: "f"), .init("Hosts", path: "/hosts", key: "h"),
+        .init("Orgs", path: "/orgs", key: "o"),
+      ],
       templates: try AssetFiles.templates(of: "Fleet"))
   }
 
-  var pageRoutes: [Route] { fleetPages + instancePages + hostPages }
+  var pageRoutes: [Route] { fleetPages + instancePages + timelinePages + hostPages + orgPages }
 
   private var fleetPages: [Route] {
     [
       .page("/", "The fleet, worst first.") { try await boardPage($0) },
       .page("/instances/new", "The form for a new Instance.", .instanceCreate) { _ in try await newPage() },
       .form("/instances", "Asks for an Instance.", .instanceCreate, .instanceRequested) { try await createForm($0) },
-      .form("/orgs", "Creates an Org.", .orgCreate, .orgCreated) { request in
-        let form = try request.form()
-        _ = try await service.createOrg(
-          .init(slug: try Slug(form.text("slug")), name: form.filled("name")), as: try request.actor)
-        return .redirect(to: "/instances/new")
-      },
     ]
   }
 
@@ -69,13 +66,18 @@ extension FleetRoutes {
 
   // MARK: - New Instance
 
+  /// Orgs to choose from; with more, their name is typed.
+  static let orgsOfferedMax = 100
+
   private func newPage(_ form: FormFields? = nil, problem: AWError? = nil) async throws -> WebResponse {
-    let orgs = try await reader.orgs(after: nil, limit: 1_000)
+    let orgs = try await reader.orgs(after: nil, limit: Self.orgsOfferedMax + 1)
     let hosts = try await reader.hosts(after: nil, limit: 1_000)
     func chosen(_ name: String, _ value: String) -> JSONValue { .bool(form?.optional(name) == value) }
     let values: JSONValue = [
       "orgs": .array(orgs.map { ["slug": .string($0.slug.text), "chosen": chosen("org", $0.slug.text)] }),
-      "hasOrgs": .bool(!orgs.isEmpty),
+      "hasOrgs": .bool(!orgs.isEmpty), "manyOrgs": .bool(orgs.count > Self.orgsOfferedMax),
+      "org": .string(form?.optional("org") ?? ""), "back": "/instances/new",
+      "orgsTitle": .string(orgs.isEmpty ? "First, an Org" : "Another Org"),
       "hosts": .array(
         hosts.filter { $0.connected && $0.state == .active }.map {
           ["slug": .string($0.slug.text), "chosen": chosen("host", $0.slug.text)]

@@ -105,6 +105,8 @@ extension FleetRoutes {
           "says": .string(runtime.available ? "available" : "not available"),
         ]
       })
+    let history = try await reader.lossHistory(of: slug, try request.word("window") ?? .week)
+    values.merge(try Self.history(history, of: slug)) { _, new in new }
     let losses = try await reader.losses(host: slug, lossClass: nil, before: nil, limit: Self.lossesShown)
     values["losses"] = .array(losses.map(Self.row))
     values["hasLosses"] = .bool(!losses.isEmpty)
@@ -114,6 +116,34 @@ extension FleetRoutes {
     values["mayAct"] = .bool(request.caller?.role == .owner)
     values["mayDrain"] = .bool(host.state == .active)
     values["confirm"] = .string(slug.text)
-    return .page(Page(slug.text, template: "fleet/host", values: .object(values), live: FleetTopics.hosts))
+    return .page(
+      Page(
+        slug.text, template: "fleet/host", values: .object(values),
+        drawings: [
+          "wide": LossPlot.draw(history, size: .wide, id: try Slug("losses-wide")),
+          "narrow": LossPlot.draw(history, size: .narrow, id: try Slug("losses-narrow")),
+        ], live: FleetTopics.hosts))
+  }
+
+  /// What its plot says, in words.
+  private static func history(_ view: LossHistoryView, of slug: Slug) throws -> [String: JSONValue] {
+    [
+      "window": .string(view.window.words), "truncated": .bool(view.truncated),
+      "hasHistory": .bool(!view.classes.isEmpty),
+      "windows": .array(
+        LossWindow.allCases.map { window in
+          [
+            "words": .string(window.words), "isChosen": .bool(window == view.window),
+            "to": .string("/hosts/\(slug)?window=\(window.rawValue)"),
+          ]
+        }),
+      "classes": .array(
+        view.classes.map { one in
+          [
+            "class": .string(one.lossClass.rawValue), "count": .integer(Int64(one.losses.count)),
+            "outage": .string(Duration.milliseconds(one.outageMilliseconds).words), "side": .string(one.side.rawValue),
+          ]
+        }),
+    ]
   }
 }

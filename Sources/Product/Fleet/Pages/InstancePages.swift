@@ -92,7 +92,7 @@ extension FleetRoutes {
   }
 
   /// Which look of a status an outcome has.
-  private static func look(_ check: CheckView) -> String {
+  static func look(_ check: CheckView) -> String {
     if check.behindFailure { return Status.unknown.rawValue }
     switch check.outcome {
     case "passed": return Status.current.rawValue

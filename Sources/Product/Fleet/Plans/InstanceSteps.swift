@@ -22,6 +22,7 @@ public struct InstanceSteps: Sendable {
   let evidence: EvidenceLog
   let outbox: EventOutbox
   let index: FleetIndex
+  let samples: SampleKeeper
   let clock: WallClock
   let version: String
   let model: FixtureModel?
@@ -37,7 +38,7 @@ public struct InstanceSteps: Sendable {
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   public init(
     store: Store, vault: Vault, paths: ControlPaths, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
-    clock: WallClock, version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
+    samples: SampleKeeper, clock: WallClock, version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
   ) {
     self.store = store
     self.vault = vault
@@ -45,6 +46,7 @@ public struct InstanceSteps: Sendable {
     self.evidence = evidence
     self.outbox = outbox
     self.index = index
+    self.samples = samples
     self.clock = clock
     self.version = version
     self.model = model
@@ -249,6 +251,7 @@ public struct InstanceSteps: Sendable {
     }
     try await ChainRecorder(store: store, evidence: evidence, outbox: outbox, clock: clock, index: index)
       .record(report, of: instance)
+    samples.note(report, of: instance.id)
     if let broken = report.broken {
       throw AWError(
         ErrorCode.named(broken.failure.code), "Not verified: \(broken.link.title): \(broken.failure.message)",
