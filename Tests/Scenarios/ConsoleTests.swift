@@ -165,7 +165,7 @@ struct ConsoleTests {
     try await browser.click("a[href='/instances/acme-main/timeline']")
     try await browser.until("Somebody asked to stop it.", in: "#timeline")
     try await browser.until("The operation instance.start succeeded.", in: "#timeline")
-    try await browser.until("became unreachable", in: "#timeline")
+    try await browser.until("It was stopped on request.", in: "#timeline")
     let shown = "return [...document.querySelectorAll('svg.plot')].filter((plot) => plot.checkVisibility())"
     #expect(try await browser.run("\(shown).length").intValue == 1, "one drawing for each width")
     let says = try await browser.run("\(shown)[0].querySelector('desc').textContent").stringValue ?? ""
