@@ -173,7 +173,7 @@ struct ConsoleTests {
     #expect(try await browser.run("\(shown)[0].querySelectorAll('.plot-line, .plot-dot').length").intValue ?? 0 > 3)
     try await browser.click("#latency-table summary")
     try await browser.until("Each link over 1 hour")
-    try await browser.click("#timeline details summary")
+    try await browser.click("#timeline details[id^='chain-'] summary")
     try await browser.until("Looked at, UTC", in: "#timeline")
     try await browser.click("#timeline a[href^='/evidence/']")
     try await browser.until("Leaf hash")
