@@ -5,7 +5,7 @@ import Store
 /// The SQL of samples of checks.
 enum SampleRecords {
   static let migration = Migration(
-    "fleet-0005-history",
+    "fleet-0006-history",
     [
       """
       CREATE TABLE check_sample (

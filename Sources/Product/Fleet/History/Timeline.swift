@@ -72,7 +72,7 @@ public struct TimelineItem: Codable, Sendable, Equatable {
 extension TimelineItem {
   /// What entries about the Instance itself tell.
   static let ofInstance: [EvidenceKind] =
-    [.instanceStatusChanged, .instanceFlappingBegan, .instanceFlappingEnded, .operationEnded]
+    [.instanceStatusChanged, .instanceFlappingBegan, .instanceFlappingEnded, .instancePathSwitched, .operationEnded]
     + Array(acts.keys).sorted { $0.id < $1.id }
   static let ofHost: [EvidenceKind] = [.hostConnected, .hostDisconnected, .lossReclassified]
   static let ofWatchdog: [EvidenceKind] = [.disruptionBegan, .disruptionEnded]
@@ -115,6 +115,7 @@ extension TimelineItem {
     case .instanceStatusChanged: return (.status, "Its status went from \(word("from")) to \(word("to")).")
     case .instanceFlappingBegan: return (.flapping, "Its status goes back and forth: changes are not told one by one.")
     case .instanceFlappingEnded: return (.flapping, "Its status is calm again: \(word("to")).")
+    case .instancePathSwitched: return (.act, "Its control path went from \(word("from")) to \(word("to")).")
     case .hostConnected: return (.link, "The link of its Host came up.")
     case .hostDisconnected: return (.link, "The link of its Host was lost.")
     case .lossReclassified:
