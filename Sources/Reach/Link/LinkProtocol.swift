@@ -157,7 +157,8 @@ extension NIOHTTP2Handler.Configuration {
   /// The library's defaults do not fit a link that lives for days between two authenticated peers: 64 KiB windows cap
   /// a stream at 1.5 MiB/s over 40 ms; `maximumConnectionGlitches` counts stream errors for the life of the
   /// connection and kills it at the 200th; 200 resets within 30 s (one busy page reload) do the same, and two empty
-  /// frames in a row, as two streams that end at once may send them.
+  /// frames in a row, as two streams that end at once may send them. What is still on its way to a stream that was cut
+  /// off is ignored for the last 32 of those only: afterwards it ends the connection.
   ///
   /// - Parameter streamWindowBytes: see `LinkWindow`.
   public static func link(streamWindowBytes: Int) -> Self {
@@ -170,6 +171,7 @@ extension NIOHTTP2Handler.Configuration {
     ]
     configuration.connection.targetWindowSize = streamWindowBytes * LinkLimits.connectionWindows
     configuration.connection.maximumConnectionGlitches = Int.max
+    configuration.connection.maximumRecentlyResetStreams = LinkLimits.streamsPerLinkMax
     configuration.connection.maximumSequentialEmptyDataFrames = LinkLimits.streamsPerLinkMax * 2
     configuration.connection.controlFrameRateLimit.maximumCount = 2_000
     configuration.stream.targetWindowSize = streamWindowBytes
