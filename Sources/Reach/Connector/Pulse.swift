@@ -33,7 +33,7 @@ struct Pulse: Sendable {
       let states = await runtimes.states()
       let now = ContinuousClock.now
       let answers = await ask(ledger.due(states, now: now).compactMap { id in states[id]?.port.map { (id, $0) } })
-      if let heartbeat = ledger.take(states, answers, now: now) { try await send(heartbeat) }
+      for part in ledger.take(states, answers, now: now)?.parts() ?? [] { try await send(part) }
       try await Task.sleep(for: Self.lookEvery)
     }
   }

@@ -25,6 +25,29 @@ public struct Heartbeat: Codable, Sendable, Equatable {
   }
 }
 
+extension Heartbeat {
+  /// The same in messages of at most so many Instances, so that none holds up what else the control stream carries.
+  public func parts(instancesMax: Int = LinkLimits.heartbeatInstancesMax) -> [Heartbeat] {
+    let pieces = groups.flatMap { group in
+      stride(from: 0, to: group.instances.count, by: instancesMax).map { start in
+        let end = min(start + instancesMax, group.instances.count)
+        return Group(facts: group.facts, instances: Array(group.instances[start..<end]))
+      }
+    }
+    var parts: [Heartbeat] = []
+    var room = 0
+    for piece in pieces {
+      if parts.isEmpty || piece.instances.count > room {
+        parts.append(Heartbeat(groups: []))
+        room = instancesMax
+      }
+      parts[parts.count - 1].groups.append(piece)
+      room -= piece.instances.count
+    }
+    return parts
+  }
+}
+
 /// How one Instance looks from its own Host.
 public struct InstanceFacts: Codable, Sendable, Hashable {
   /// What its port said to `/healthz`, asked on the Host itself.

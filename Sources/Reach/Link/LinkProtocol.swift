@@ -48,6 +48,8 @@ public enum LinkLimits {
   public static let bufferedBytesPerConnectionMax = 32 << 20
   public static let bufferedBytesMax = 256 << 20
   public static let messageBytesMax = 4 << 20
+  /// Instances that one heartbeat tells of: about 20 KiB.
+  public static let heartbeatInstancesMax = 500
   public static let targetDialTimeout = Duration.seconds(2)
   public static let dialTimeout = Duration.seconds(4)
   /// A proxy's answer, its own dial included.
