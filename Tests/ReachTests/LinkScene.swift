@@ -85,13 +85,14 @@ final class LinkScene: Sendable {
 
   func connector(
     _ runtime: any InstanceRuntime, name: String = "host-1", connections: Int = 1, gateways: [GatewayEndpoint] = [],
-    proxies: ProxyChoice = .none
+    proxies: ProxyChoice = .none,
+    probe: @escaping @Sendable (_ port: Int) async -> InstanceFacts.Answer = Connector.answer
   ) throws -> Running {
     Running(
       try Connector(
         configuration: .init(
           directory: directory + "/" + name, program: "test", connections: connections, gateways: gateways,
-          proxies: proxies, spacing: 0...0),
+          proxies: proxies, spacing: 0...0, probe: probe),
         runtimes: Runtimes([runtime], logger: Logger(label: "runtimes")), clock: clock,
         logger: Logger(label: "connector")))
   }
