@@ -15,8 +15,8 @@ import Testing
 struct FuzzTests {
   static let inputs = ProcessInfo.processInfo.environment["AW_FUZZ_INPUTS"].flatMap { Int($0) } ?? 20_000
   static let seed = ProcessInfo.processInfo.environment["AW_FUZZ_SEED"].flatMap { UInt64($0) } ?? 1
-  /// What a run may grow by after its first tenth. The test library keeps a backtrace of every error that is thrown, some
-  /// 0.6 KiB, until the test ends; so a kibibyte an input is not ours, and more is.
+  /// What a run may grow by after its first tenth. The test library keeps a backtrace of every error that is thrown,
+  /// some 0.6 KiB, until the test ends; so a kibibyte an input is not ours, and more is.
   static let growthMiBMax = 8 + Double(inputs) / 1_024
 
   private static var memoryMiB: Double {
