@@ -22,7 +22,7 @@ extension Fault {
     case .dropToHost: try await site.inHost("iptables -A INPUT -i h0 -j DROP")
     case .reset: try await Self.breakConnections(of: site)
     case .refuse:
-      try await site.inControl("iptables -A INPUT \(Self.dials) -j REJECT --reject-with tcp-reset")
+      try await site.inControl("iptables -A INPUT -i c0 \(Self.dials) -j REJECT --reject-with tcp-reset")
       try await Self.breakConnections(of: site)
     case .largeLost: try await site.inHost("iptables -A OUTPUT -o h0 -m length --length 1000: -j DROP")
     case .onePercent:

@@ -37,6 +37,19 @@ struct LivenessTests {
     #expect(liveness.tick(now: .milliseconds(10_040)) == .sendPing(2))
   }
 
+  @Test("who asked for a ping gets one at once, and silence after it counts from there")
+  func asked() {
+    var liveness = Liveness(now: .zero)
+    #expect(liveness.bytesRead(now: .seconds(1)) == .none)
+    #expect(liveness.ask(now: .seconds(1)) == .sendPing(1))
+    #expect(liveness.ask(now: .seconds(2)) == .none, "one is under way")
+    #expect(liveness.due == .milliseconds(3_500))
+    #expect(liveness.tick(now: .milliseconds(3_500)) == .suspected)
+    #expect(liveness.ask(now: .seconds(4)) == .none)
+    #expect(liveness.tick(now: .milliseconds(5_700)) == .died)
+    #expect(liveness.ask(now: .seconds(6)) == .none)
+  }
+
   @Test("a byte lifts a suspicion")
   func lifted() {
     var liveness = Liveness(now: .zero)

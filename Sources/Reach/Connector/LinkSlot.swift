@@ -198,7 +198,7 @@ struct LinkSlot: Sendable {
           if connector.registered(life, in: number, farewell: farewell) { await farewell() }
           pulse?.cancel()
           pulse = answer.heartbeatMilliseconds.map { every in
-            Task { try await tell(outbound, every: .milliseconds(every)) }
+            Task { try await tell(outbound, over: stream.channel.parent, every: .milliseconds(every)) }
           }
         case .refused(let refused): return .refused(refused)
         case .drain(let reason, let spread):
@@ -229,10 +229,14 @@ struct LinkSlot: Sendable {
   }
 
   /// Tells how the Instances are, for as long as the link is up and no lower slot does.
-  private func tell(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, every: Duration) async throws {
+  private func tell(
+    _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, over connection: (any Channel)?, every: Duration
+  ) async throws {
     let pulse = Pulse(runtimes: connector.runtimes, every: every, probe: connector.configuration.probe)
     try await pulse.run(while: { connector.tells(in: number) }) {
       try await outbound.write(try LinkCodec.encode(ControlMessage.heartbeat($0)))
+      // Nobody answers a heartbeat.
+      connection?.triggerUserOutboundEvent(LivenessProbe.Ask(), promise: nil)
     }
   }
 

@@ -6,7 +6,7 @@ import Basics
 ///
 /// | state | event | next | action |
 /// |---|---|---|---|
-/// | quiet | `pingAfter` without a byte | pinging | send a ping |
+/// | quiet | `pingAfter` without a byte, or it is asked to | pinging | send a ping |
 /// | pinging | the ping's answer | quiet | - |
 /// | pinging | `suspectAfter` without it | suspect | stop routing new streams here |
 /// | suspect | any byte | quiet | route again |
@@ -88,8 +88,22 @@ public struct Liveness: Sendable {
     }
   }
 
+  /// Pings at once, unless a ping is under way: for an end that has said something that has no answer. Without it the
+  /// far end would have read later than this one, and a wire that then swallows both ways would look as if it had
+  /// swallowed one of them first.
+  public mutating func ask(now: Duration) -> Action {
+    guard case .quiet = state else { return .none }
+    return ping(now: now)
+  }
+
+  private mutating func ping(now: Duration) -> Action {
+    defer { nextPing += 1 }
+    state = .pinging(id: nextPing, since: now)
+    return .sendPing(nextPing)
+  }
+
   /// When `tick` has something to decide next; nil when the link is dead. A byte or an answer may move it later, never
-  /// earlier, so a timer that fires too early only has to ask again.
+  /// earlier, so a timer that fires too early only has to ask again. Only `ask` moves it earlier.
   public var due: Duration? {
     switch state {
     case .quiet: lastRead + policy.pingAfter
@@ -104,9 +118,7 @@ public struct Liveness: Sendable {
     switch state {
     case .quiet:
       guard now - lastRead >= policy.pingAfter else { return .none }
-      defer { nextPing += 1 }
-      state = .pinging(id: nextPing, since: now)
-      return .sendPing(nextPing)
+      return ping(now: now)
     case .pinging(let id, let since):
       guard now - since >= policy.suspectAfter else { return .none }
       state = .suspect(id: id, since: since)

@@ -24,6 +24,11 @@ public final class LivenessProbe {
     case ended
   }
 
+  /// Triggered on the connection's channel: sends a ping behind what was written, see `Liveness.ask`.
+  public struct Ask: Sendable {
+    public init() {}
+  }
+
   /// An alarm that is late by more than this is worth telling.
   private static let stallMin = Duration.milliseconds(250)
 
@@ -94,6 +99,12 @@ public final class LivenessProbe {
   fileprivate func answered(_ ping: HTTP2PingData) {
     perform(machine.pingAnswered(ping.integer, now: elapsed))
     if let roundTrip = machine.roundTrip { report(.answered(roundTrip)) }
+  }
+
+  fileprivate func ask() {
+    perform(machine.ask(now: elapsed))
+    timer?.cancel()
+    schedule()
   }
 
   private func perform(_ action: Liveness.Action) {
@@ -186,8 +197,9 @@ public final class LivenessProbe {
   }
 
   /// Put it behind HTTP/2: frames of the connection itself pass here.
-  public final class Pinger: ChannelInboundHandler {
+  public final class Pinger: ChannelInboundHandler, ChannelOutboundHandler {
     public typealias InboundIn = HTTP2Frame
+    public typealias OutboundIn = HTTP2Frame
     public typealias OutboundOut = HTTP2Frame
     private let probe: LivenessProbe
     public init(_ probe: LivenessProbe) { self.probe = probe }
@@ -202,6 +214,14 @@ public final class LivenessProbe {
       default: break
       }
       context.fireChannelRead(data)
+    }
+
+    public func triggerUserOutboundEvent(
+      context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+    ) {
+      guard event is Ask else { return context.triggerUserOutboundEvent(event, promise: promise) }
+      probe.ask()
+      promise?.succeed()
     }
 
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
