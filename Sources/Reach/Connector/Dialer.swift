@@ -68,7 +68,7 @@ struct Dialer: Sendable {
         let buffers = ReceiveBuffers(isServer: true) {
           logger.warning("a stream was given up", metadata: ["class": "\(LossClass.backpressureShed.rawValue)"])
         }
-        try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers))
+        try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers, isServer: true))
         let bound = NIOLoopBound(buffers, eventLoop: channel.eventLoop)
         _ = try pipeline.configureHTTP2Pipeline(
           mode: .server, connectionConfiguration: settings.connection, streamConfiguration: settings.stream

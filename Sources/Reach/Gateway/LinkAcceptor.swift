@@ -70,7 +70,7 @@ enum LinkAcceptor {
       let buffers = ReceiveBuffers(isServer: false, bytesMax: caps.bytesMax, budget: caps.budget) { [weak events] in
         events?.session?.tell(.shed)
       }
-      try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers))
+      try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers, isServer: false))
       let multiplexer = try pipeline.configureHTTP2Pipeline(
         mode: .client, connectionConfiguration: settings.connection, streamConfiguration: settings.stream
       ) { $0.eventLoop.makeFailedFuture(StreamFromConnector()) }

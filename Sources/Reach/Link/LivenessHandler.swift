@@ -168,16 +168,20 @@ public final class LivenessProbe {
     public typealias InboundOut = ByteBuffer
     private let probe: LivenessProbe
     private let buffers: ReceiveBuffers?
+    private var aligner: FrameAligner
 
-    public init(_ probe: LivenessProbe, _ buffers: ReceiveBuffers? = nil) {
+    /// - Parameter isServer: of HTTP/2: the far end begins with the preface.
+    public init(_ probe: LivenessProbe, _ buffers: ReceiveBuffers? = nil, isServer: Bool) {
       self.probe = probe
       self.buffers = buffers
+      aligner = FrameAligner(skipping: isServer ? FrameMeter.prefaceBytes : 0)
     }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       probe.bytesRead()
-      buffers?.arrived(unwrapInboundIn(data))
-      context.fireChannelRead(data)
+      let bytes = unwrapInboundIn(data)
+      buffers?.arrived(bytes)
+      if let frames = aligner.take(bytes) { context.fireChannelRead(wrapInboundOut(frames)) }
     }
 
     public func channelReadComplete(context: ChannelHandlerContext) {
