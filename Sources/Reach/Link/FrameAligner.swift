@@ -25,7 +25,7 @@ struct FrameAligner: Sendable {
     var whole = min(preface, input.readableBytes)
     preface -= whole
     while let start = input.getBytes(at: input.readerIndex + whole, length: 3) {
-      let length = Int(start[0]) << 16 | Int(start[1]) << 8 | Int(start[2])
+      let length = FrameMeter.length(start)
       guard length <= LinkLimits.frameBytesMax else { return input }
       guard whole + FrameMeter.headerBytes + length <= input.readableBytes else { break }
       whole += FrameMeter.headerBytes + length

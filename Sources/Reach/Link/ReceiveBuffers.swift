@@ -21,6 +21,9 @@ struct FrameMeter: Sendable {
     header.reserveCapacity(Self.headerBytes)
   }
 
+  /// The length of a frame's payload, from the first three bytes of its header.
+  static func length(_ header: [UInt8]) -> Int { header.prefix(3).reduce(0) { $0 << 8 | Int($1) } }
+
   mutating func read(_ bytes: ByteBuffer, data: (_ bytes: Int, _ stream: Int) -> Void) {
     var rest = bytes
     while rest.readableBytes > 0 {
@@ -33,7 +36,7 @@ struct FrameMeter: Sendable {
       }
       header += rest.readBytes(length: min(Self.headerBytes - header.count, rest.readableBytes)) ?? []
       guard header.count == Self.headerBytes else { return }
-      left = Int(header[0]) << 16 | Int(header[1]) << 8 | Int(header[2])
+      left = Self.length(header)
       let id = header[5...].reduce(0) { $0 << 8 | Int($1) } & 0x7fff_ffff
       stream = header[3] == 0 ? id : nil
       header.removeAll(keepingCapacity: true)
