@@ -168,7 +168,7 @@ let benchmarks: [Target] = [
 ]
 
 let roomTests: [Target] = [
-  tests("BasicsTests", "Platform/BasicsTests", ["Basics"]),
+  tests("BasicsTests", "Platform/BasicsTests", ["Basics", "TestSupport"]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("AddressesTests", "Platform/AddressesTests", ["Addresses", "Basics", "TestSupport"]),
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),

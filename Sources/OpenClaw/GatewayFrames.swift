@@ -9,8 +9,8 @@ enum GatewayFrame: Sendable, Equatable {
   /// Something that this client does not know: skipped.
   case other
 
-  init(parsing text: String) throws {
-    let value = try JSONValue(parsing: text)
+  init(parsing bytes: some Sequence<UInt8>) throws {
+    let value = try JSONValue(parsing: bytes)
     switch value["type"]?.stringValue {
     case "res":
       guard let id = value["id"]?.stringValue else { throw Malformed() }

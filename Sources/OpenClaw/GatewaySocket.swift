@@ -48,7 +48,7 @@ final class GatewaySocket: Sendable {
     while let frame = try await explaining({ try await iterator.next() }) {
       switch frame.opcode {
       case .text:
-        if let parsed = try? GatewayFrame(parsing: String(buffer: frame.unmaskedData)) { return parsed }
+        if let parsed = try? GatewayFrame(parsing: frame.unmaskedData.readableBytesView) { return parsed }
       case .ping:
         write(WebSocketFrame(fin: true, opcode: .pong, maskKey: .random(), data: frame.unmaskedData))
       case .connectionClose:

@@ -199,7 +199,7 @@ struct ClientTests {
         guard entry["dir"]?.stringValue == "server->client", let frame = entry["frame"], frame["type"] != nil else {
           continue
         }
-        let parsed = try GatewayFrame(parsing: frame.canonical)
+        let parsed = try GatewayFrame(parsing: frame.canonical.utf8)
         if case .response(_, .failure(let failure)) = parsed {
           kinds.insert("\(failure.kind)".prefix { $0 != "(" }.description)
           #expect(!failure.explained.message.isEmpty)

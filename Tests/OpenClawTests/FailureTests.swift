@@ -87,7 +87,7 @@ struct FailureTests {
     ])
   func recorded(name: String, kind: GatewayFailure.Kind) throws {
     let refused = try #require(try Self.received(name).first { $0["ok"] == false })
-    guard case .response(_, .failure(let failure)) = try GatewayFrame(parsing: refused.canonical) else {
+    guard case .response(_, .failure(let failure)) = try GatewayFrame(parsing: refused.canonical.utf8) else {
       Issue.record("no refusal in \(name)")
       return
     }
@@ -124,7 +124,7 @@ struct FailureTests {
     var count = 0
     for name in names {
       for frame in try Self.received(String(name.dropLast(5))) {
-        let parsed = try GatewayFrame(parsing: frame.canonical)
+        let parsed = try GatewayFrame(parsing: frame.canonical.utf8)
         #expect(parsed != .other, "\(name)")
         count += 1
       }

@@ -46,16 +46,19 @@ extension JSONValue {
 }
 
 extension JSONValue {
-  /// Parses one JSON document.
+  /// Parses one JSON document in UTF-8.
+  ///
+  /// - Throws: `JSONValue.Malformed`, which says where and holds nothing of the text.
   public init(parsing bytes: some Sequence<UInt8>) throws {
-    self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+    let parsed = try bytes.withContiguousStorageIfAvailable { try JSONParser.parse($0) }
+    self = try parsed ?? Array(bytes).withUnsafeBufferPointer { try JSONParser.parse($0) }
   }
 
-  public init(parsing text: String) throws { try self.init(parsing: Array(text.utf8)) }
+  public init(parsing text: String) throws { try self.init(parsing: text.utf8) }
 
   /// Converts a value by encoding it.
   public init(encoding value: some Encodable) throws {
-    self = try JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(value))
+    try self.init(parsing: try JSONEncoder().encode(value))
   }
 
   public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
@@ -149,6 +152,11 @@ extension JSONValue {
   }
 
   private static func writeString(_ value: String, to text: inout String) {
+    let isPlain = value.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+    guard !isPlain else {
+      text += "\"\(value)\""
+      return
+    }
     text += "\""
     for scalar in value.unicodeScalars {
       switch scalar {
