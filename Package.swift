@@ -227,7 +227,7 @@ let roomTests: [Target] = [
   tests(
     "FaultTests", "Faults",
     [
-      "aw", "aw-synthetic", "link-load", "Client", "Fleet", "Link", "OpenClaw", "Vault", "Basics",
+      "aw", "aw-synthetic", "link-load", "Client", "Fleet", "Link", "OpenClaw", "Vault", "Basics", "TestSupport",
       subprocess, systemPackage, nioCore, nioPosix, nioConcurrency, nioEmbedded, crypto, x509, asn1,
     ]),
   tests("HouseTests", "HouseTests", ["Basics"]),

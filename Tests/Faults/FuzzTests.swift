@@ -4,6 +4,7 @@ import Foundation
 import Link
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 
 @testable import OpenClaw
@@ -75,7 +76,7 @@ struct FuzzTests {
 
   @Test("what a Connector or an AW Gateway sends on a stream of messages")
   func link() async throws {
-    var mutator = Mutator(corpus: try Self.messages(), random: Seeded(Self.seed))
+    var mutator = Mutator(corpus: try Self.messages(), random: Seeded(state: Self.seed))
     try await run {
       let channel = EmbeddedChannel()
       try channel.pipeline.syncOperations.addMessageFraming()
@@ -119,7 +120,7 @@ struct FuzzTests {
   func frames() async throws {
     let recorded = try Self.recordedFrames()
     try #require(recorded.count > 20)
-    var mutator = Mutator(corpus: recorded.map { Array($0.utf8) }, random: Seeded(Self.seed))
+    var mutator = Mutator(corpus: recorded.map { Array($0.utf8) }, random: Seeded(state: Self.seed))
     try await run {
       guard let frame = try? GatewayFrame(parsing: mutator.next()) else {
         return false
@@ -136,7 +137,7 @@ struct FuzzTests {
     let recorded = try Self.recordedFrames().filter { $0.utf8.count < 4_000 }
     let challenge = #"{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1}}"#
     let texts = [challenge] + recorded.prefix(40)
-    var mutator = Mutator(corpus: texts.map { Self.frame(Array($0.utf8)) }, random: Seeded(Self.seed))
+    var mutator = Mutator(corpus: texts.map { Self.frame(Array($0.utf8)) }, random: Seeded(state: Self.seed))
     let credentials = GatewayCredentials(
       token: Secret("token"), device: try DeviceIdentity(seed: DeviceIdentity.makeSeed()))
     try await run {

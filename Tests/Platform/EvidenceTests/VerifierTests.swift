@@ -49,7 +49,7 @@ struct VerifierTests {
       }
       var copies: [String] = []
       var verdicts: [Verdict] = []
-      var random = SplitMix(state: 42)
+      var random = Seeded(state: 42)
       for (number, name) in scene.files().flatMap({ Array(repeating: $0, count: 4) }).enumerated() {
         let copy = scene.folder + "/copy-\(number)"
         try FileManager.default.copyItem(atPath: scene.directory, toPath: copy)
@@ -222,18 +222,5 @@ extension LogScene {
     var (entries, _) = EntryBundle.decode(try read(name), most: 256)
     entries[entry] = Array(String(decoding: entries[entry], as: UTF8.self).replacing(old, with: new).utf8)
     try write(EntryBundle.encode(entries), to: name)
-  }
-}
-
-/// Random numbers from a seed, so that a failure can be seen again.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -1,5 +1,6 @@
 import Basics
 import Events
+import TestSupport
 import Testing
 
 @testable import Alerts
@@ -95,7 +96,7 @@ struct AlertGroupTests {
   /// within the repeat time.
   @Test("every told beginning gets its end, once, whatever is muted when", arguments: 1...60)
   func property(seed: UInt64) {
-    var random = SeededRandom(seed: seed)
+    var random = Seeded(state: seed)
     var group = AlertGroup()
     var open: [String: Int] = [:]
     var (begun, ended): ([String: Int], [String: Int]) = ([:], [:])
@@ -124,19 +125,5 @@ struct AlertGroupTests {
     #expect(begun.keys.allSatisfy { ended[$0] == 1 })
     #expect(ended.values.allSatisfy { $0 == 1 })
     #expect(begun.values.allSatisfy { $0 == 1 })
-  }
-}
-
-/// A generator whose numbers follow from its seed (SplitMix64).
-struct SeededRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }
