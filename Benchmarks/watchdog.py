@@ -4,7 +4,8 @@
     Benchmarks/watchdog.py DIRECTORY [--quick] [--instances N] [--out FILE]
 
 The directory holds the programs aw, aw-synthetic and link-load, release builds. One Connector stands for all Instances,
-and one synthetic Gateway answers for each of them: what is measured is the control plane. Everything is on this
+and a few synthetic Gateways answer for them: what is measured is the control plane. They are a few and not one because
+a Gateway tells everybody who is connected of everybody who comes and goes. Everything is on this
 machine's loopback and ends by itself. --out replaces the section of that name in FILE.
 """
 import argparse
@@ -22,9 +23,10 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from idle import Deployment, memory_mib, processor_seconds  # noqa: E402
+from idle import Deployment, free_port, memory_mib, processor_seconds  # noqa: E402
 
 TITLE = "## The Watchdog"
+GATEWAYS = 16
 
 
 class LocalConnection(http.client.HTTPConnection):
@@ -54,10 +56,11 @@ def statuses(deployment):
 class Fleet:
     """The Connector that stands for all Instances."""
 
-    def __init__(self, deployment, ids, origin, hole):
+    def __init__(self, deployment, ids, origins, hole):
+        shared = [word for origin in origins for word in ("--origin", str(origin))]
         self.child = subprocess.Popen(
             [deployment.program("link-load"), "fleet", "--data", deployment.folder + "/host", "--instances", ids,
-             "--origin", str(origin), "--hole", str(hole)],
+             *shared, "--hole", str(hole)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         deployment.children.append(self.child)
 
@@ -106,7 +109,7 @@ def one_instance(deployment):
     control = deployment.serve()
     deployment.until_ready(time.monotonic())
     line = deployment.verb("host", "enroll", "host-1")["line"]
-    model = deployment.start(
+    deployment.start(
         deployment.program("aw-synthetic"), "model", "--port", str(deployment.model),
         environment={"AW_FIXTURE_MODEL_KEY": "benchmark-model-key-0123456789"})
     connector = deployment.start(
@@ -123,7 +126,35 @@ def one_instance(deployment):
         child.terminate()
         child.wait()
         deployment.children.remove(child)
-    return port, gateway, model
+    return port, gateway
+
+
+def copies(deployment, port, gateway):
+    """The one Gateway many times: same keys, same state, other ports."""
+    with open(f"/proc/{gateway}/environ") as file:
+        environment = dict(line.split("=", 1) for line in file.read().split("\0") if line)
+    arguments = command(gateway).rstrip("\0").split("\0")
+    os.kill(gateway, signal.SIGTERM)
+    until(lambda: not command(gateway), 10)
+    state = environment["OPENCLAW_STATE_DIR"]
+    ports = []
+    for number in range(GATEWAYS):
+        own = f"{deployment.folder}/gateway-{number}"
+        shutil.copytree(state, own)
+        ports.append(free_port())
+        own_environment = dict(environment, OPENCLAW_STATE_DIR=own)
+        if environment["OPENCLAW_CONFIG_PATH"].startswith(state):
+            own_environment["OPENCLAW_CONFIG_PATH"] = own + environment["OPENCLAW_CONFIG_PATH"][len(state):]
+        deployment.start(
+            *[str(ports[-1]) if word == str(port) else word for word in arguments], environment=own_environment)
+    for port in ports:
+        until(lambda: answers(port), 10)
+    return ports
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def command(pid):
@@ -147,7 +178,11 @@ def verdict(database, fleet, deployment, line, budget):
     """Seconds from the fault to the event that tells of it, and from its end to `current`."""
     head = database.head()
     broken = fleet.tell(line)
-    known = until(lambda: database.events(head).get("aw.instance.status-changed"), budget, 0.1)
+    try:
+        known = until(lambda: database.events(head).get("aw.instance.status-changed"), budget, 0.1)
+    except TimeoutError:
+        note(f"{line}: nobody was told; {json.dumps(ask(deployment, '/fleet'))}")
+        raise
     mended = fleet.tell("well")
     try:
         back = until(
@@ -163,11 +198,10 @@ def verdict(database, fleet, deployment, line, budget):
 def measure(programs, folder, words):
     deployment = Deployment(programs, folder)
     hole = socket.create_server(("127.0.0.1", 0), backlog=1)
-    gateway = None
     try:
-        port, gateway, _ = one_instance(deployment)
+        ports = copies(deployment, *one_instance(deployment))
         ids = seed(deployment, words.instances)
-        fleet = Fleet(deployment, ids, port, hole.getsockname()[1])
+        fleet = Fleet(deployment, ids, ports, hole.getsockname()[1])
         control = deployment.serve()
         started = time.monotonic()
         deployment.until_ready(started)
@@ -196,11 +230,10 @@ def measure(programs, folder, words):
     finally:
         deployment.end()
         hole.close()
-        if gateway:
-            os.kill(gateway, signal.SIGTERM)
     cores = os.cpu_count()
     return "\n".join([
-        f"{words.instances:,} Instances on one Connector; {platform.system()} {platform.release()}, {cores} cores, "
+        f"{words.instances:,} Instances on one Connector, {GATEWAYS} Gateways that answer for them; "
+        f"{platform.system()} {platform.release()}, {cores} cores, "
         f"{time.strftime('%Y-%m-%d')}. Load at the end: {os.getloadavg()[0]:.1f}.", "",
         "| what | measured |", "| --- | --- |",
         f"| start until all are `current` | {current:.0f} s |",

@@ -76,7 +76,7 @@ struct SeedCommand: AsyncParsableCommand {
   }
 }
 
-/// One Connector with many Instances that are all one port. Lines on standard input break and mend them.
+/// One Connector with many Instances that share a few ports. Lines on standard input break and mend them.
 struct FleetCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fleet",
@@ -84,7 +84,7 @@ struct FleetCommand: AsyncParsableCommand {
 
   @Option(help: "The data directory of an enrolled Host.") var data: String
   @Option(help: "A file with the ids of the Instances, one a line.") var instances: String
-  @Option(help: "The port of 127.0.0.1 that stands for every Instance.") var origin: Int
+  @Option(help: "A port of 127.0.0.1 that stands for Instances; several share them.") var origin: [Int]
   @Option(help: "A port of 127.0.0.1 that takes connections and never answers.") var hole: Int
 
   func run() async throws {
@@ -92,8 +92,8 @@ struct FleetCommand: AsyncParsableCommand {
     logger.logLevel = .notice
     let ids = try String(contentsOfFile: instances, encoding: .utf8).split(separator: "\n")
       .compactMap { InstanceID(String($0)) }
-    let (origin, hole) = (origin, hole)
-    let runtime = ManyRuntime(ids, origin: origin, hole: hole)
+    let hole = hole
+    let runtime = ManyRuntime(ids, origins: origin, hole: hole)
     let connector = try Connector(
       // Whatever the ports would say is known: asking 10,000 times is not what is measured.
       configuration: .init(
@@ -113,19 +113,19 @@ struct FleetCommand: AsyncParsableCommand {
   }
 }
 
-/// Instances that are all the same port, some of them broken.
+/// Instances that share a few ports, some of them broken.
 final class ManyRuntime: InstanceRuntime {
   let kind = RuntimeKind.process
   private let ids: [InstanceID]
   private let places: [InstanceID: Int]
-  private let origin: Int
+  private let origins: [Int]
   private let hole: Int
   private let broken = Mutex((crashed: 0, swallowed: 0))
 
-  init(_ ids: [InstanceID], origin: Int, hole: Int) {
+  init(_ ids: [InstanceID], origins: [Int], hole: Int) {
     self.ids = ids
     places = Dictionary(ids.enumerated().map { ($1, $0) }) { first, _ in first }
-    self.origin = origin
+    self.origins = origins
     self.hole = hole
   }
 
@@ -144,12 +144,13 @@ final class ManyRuntime: InstanceRuntime {
   private func state(_ instance: InstanceID) -> RunState {
     guard let place = places[instance] else { return RunState(phase: .absent) }
     let (crashed, swallowed) = broken.withLock { $0 }
+    let origin = origins[place % origins.count]
     if place < crashed { return RunState(phase: .exited, port: origin, exitCode: 1) }
     return RunState(phase: .running, port: place < swallowed ? hole : origin)
   }
 
   func availability() async -> RuntimeAvailability {
-    .init(kind: .process, available: true, detail: "one port for every Instance")
+    .init(kind: .process, available: true, detail: "a few ports for all Instances")
   }
   func prepare(_ spec: InstanceSpec, environment: [String: Secret]) async throws -> RunState { state(spec.instance) }
   func start(_ instance: InstanceID) async throws -> RunState { state(instance) }

@@ -1,105 +1,57 @@
 import Basics
 import NIOCore
 import NIOWebSocket
-import Synchronization
 
-/// The WebSocket below the protocol: text frames in and out, pings answered, the close remembered.
-final class GatewaySocket: Sendable {
-  private let channel: any Channel
-  private let inbound: AsyncThrowingStream<WebSocketFrame, any Error>
-  private let iterator: FrameIterator
-  private let closing = Mutex<(code: Int, reason: String)?>(nil)
+/// The WebSocket below the protocol, the last handler of its channel: frames of the protocol in and answers out, pings
+/// answered, the close remembered.
+///
+/// Everything is done where the bytes arrive, on the event loop: a check of an Instance is a handful of small frames,
+/// and handing each from task to task cost more than what is in it.
+final class GatewaySocket: ChannelInboundHandler {
+  typealias InboundIn = WebSocketFrame
+  typealias OutboundOut = WebSocketFrame
 
-  /// One reader at a time walks the frames.
-  private actor FrameIterator {
-    private var iterator: AsyncThrowingStream<WebSocketFrame, any Error>.Iterator?
-    init(_ stream: AsyncThrowingStream<WebSocketFrame, any Error>) { iterator = stream.makeAsyncIterator() }
+  private let conversation: GatewayConversation
+  /// With what the Gateway closed it.
+  private var closed: (code: Int, reason: String)?
+  /// What broke it.
+  private var failure: (any Error)?
 
-    func next() async throws -> WebSocketFrame? {
-      guard var taken = iterator else { return nil }
-      iterator = nil
-      defer { iterator = taken }
-      return try await taken.next(isolation: #isolation)
+  init(_ conversation: GatewayConversation) { self.conversation = conversation }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let frame = unwrapInboundIn(data)
+    switch frame.opcode {
+    case .text:
+      // What is no JSON is skipped, as the Gateway does.
+      guard let parsed = try? GatewayFrame(parsing: frame.unmaskedData.readableBytesView) else { return }
+      if let answer = conversation.hear(parsed) { write(Self.frame(answer), context) }
+    case .ping:
+      write(WebSocketFrame(fin: true, opcode: .pong, maskKey: .random(), data: frame.unmaskedData), context)
+    case .connectionClose:
+      var data = frame.unmaskedData
+      let code = data.readInteger(as: UInt16.self).map(Int.init) ?? 1_005
+      closed = closed ?? (code, String(buffer: data))
+      context.close(promise: nil)
+    default: break
     }
   }
 
-  init(_ socket: WebSocketChannel) {
-    channel = socket.channel
-    let (inbound, sink) = AsyncThrowingStream<WebSocketFrame, any Error>.makeStream()
-    self.inbound = inbound
-    iterator = FrameIterator(inbound)
-    let reader = Task {
-      do {
-        try await socket.executeThenClose { frames, _ in
-          for try await frame in frames { sink.yield(frame) }
-        }
-        sink.finish()
-      } catch {
-        sink.finish(throwing: error)
-      }
-    }
-    sink.onTermination = { reason in if case .cancelled = reason { reader.cancel() } }
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    failure = failure ?? error
+    context.close(promise: nil)
   }
 
-  /// The next frame of the protocol; nil when the socket has closed. What is no JSON is skipped, as the Gateway does.
-  ///
-  /// - Throws: `gatewayUnreachable` when it broke, `CancellationError`.
-  func next() async throws -> GatewayFrame? {
-    while let frame = try await explaining({ try await iterator.next() }) {
-      switch frame.opcode {
-      case .text:
-        if let parsed = try? GatewayFrame(parsing: frame.unmaskedData.readableBytesView) { return parsed }
-      case .ping:
-        write(WebSocketFrame(fin: true, opcode: .pong, maskKey: .random(), data: frame.unmaskedData))
-      case .connectionClose:
-        var data = frame.unmaskedData
-        let code = data.readInteger(as: UInt16.self).map(Int.init) ?? 1_005
-        closing.withLock { $0 = (code, String(buffer: data)) }
-        channel.close(promise: nil)
-        return nil
-      default:
-        continue
-      }
-    }
-    return nil
+  func channelInactive(context: ChannelHandlerContext) {
+    conversation.end(explanation)
+    context.fireChannelInactive()
   }
 
-  /// - Throws: `gatewayUnreachable` when it broke.
-  func send(_ text: String) async throws {
-    try await explaining { try await channel.writeAndFlush(frame(text)).get() }
-  }
-
-  /// A socket that breaks does so with an error of whatever is below; what a person needs is that it broke.
-  private func explaining<Value>(_ body: () async throws -> Value) async throws -> Value {
-    do {
-      return try await body()
-    } catch let error where error is AWError || error is any ExplainedError || error is CancellationError {
-      throw error
-    } catch {
-      note(error)
-      throw closeError
-    }
-  }
-
-  /// A write that fails closes the channel, and the reader then tells everybody.
-  func sendWithoutWaiting(_ text: String) { write(frame(text)) }
-
-  func note(_ error: any Error) {
-    closing.withLock { if $0 == nil { $0 = (1_006, "\(type(of: error))") } }
-  }
-
-  /// Says goodbye first, so that the Gateway does not take it for a lost connection.
-  func close() {
-    var data = ByteBuffer()
-    data.write(webSocketErrorCode: .normalClosure)
-    let goodbye = WebSocketFrame(fin: true, opcode: .connectionClose, maskKey: .random(), data: data)
-    let channel = channel
-    channel.writeAndFlush(goodbye).whenComplete { _ in channel.close(promise: nil) }
-  }
-
-  /// How the socket ended, for a person.
-  var closeError: AWError {
-    let (code, reason) = closing.withLock { $0 } ?? (1_006, "")
+  /// How the socket ended, for a person. One that breaks does so with an error of whatever is below; what a person
+  /// needs is that it broke, unless that error speaks to people itself.
+  private var explanation: any Error {
+    if let failure, failure is AWError || failure is any ExplainedError { return failure }
+    let (code, reason) = closed ?? (1_006, failure.map { "\(type(of: $0))" } ?? "")
     let said = reason.isEmpty ? "without a reason" : "saying \(reason.quoted)"
     return AWError(
       .gatewayUnreachable, "The Gateway closed the connection with code \(code), \(said).",
@@ -107,9 +59,24 @@ final class GatewaySocket: Sendable {
         ? "It is restarting or starting; AW tries again by itself." : "Look at the Instance's log.")
   }
 
-  private func frame(_ text: String) -> WebSocketFrame {
-    WebSocketFrame(fin: true, opcode: .text, maskKey: .random(), data: ByteBuffer(string: text))
+  private func write(_ frame: WebSocketFrame, _ context: ChannelHandlerContext) {
+    context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
   }
 
-  private func write(_ frame: WebSocketFrame) { channel.writeAndFlush(frame, promise: nil) }
+  // MARK: - From elsewhere
+
+  /// Sends a text. A write that fails closes the channel, and everybody who waits is then told.
+  static func send(_ text: String, on channel: any Channel) { channel.writeAndFlush(frame(text), promise: nil) }
+
+  /// Says goodbye first, so that the Gateway does not take it for a lost connection.
+  static func close(_ channel: any Channel) {
+    var data = ByteBuffer()
+    data.write(webSocketErrorCode: .normalClosure)
+    let goodbye = WebSocketFrame(fin: true, opcode: .connectionClose, maskKey: .random(), data: data)
+    channel.writeAndFlush(goodbye).whenComplete { _ in channel.close(promise: nil) }
+  }
+
+  private static func frame(_ text: String) -> WebSocketFrame {
+    WebSocketFrame(fin: true, opcode: .text, maskKey: .random(), data: ByteBuffer(string: text))
+  }
 }

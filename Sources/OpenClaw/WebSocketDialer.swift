@@ -3,8 +3,6 @@ import NIOCore
 import NIOHTTP1
 import NIOWebSocket
 
-typealias WebSocketChannel = NIOAsyncChannel<WebSocketFrame, WebSocketFrame>
-
 /// Opens the Gateway WebSocket over any stream of bytes.
 enum WebSocketDialer {
   /// The Gateway's own limit for one message.
@@ -12,14 +10,17 @@ enum WebSocketDialer {
   static let upgradeDeadline = TimeAmount.seconds(10)
 
   private enum Negotiated: Sendable {
-    case open(WebSocketChannel)
+    case open(any Channel)
     case refused
   }
 
-  static func open(through dialer: some ByteDialer) async throws -> WebSocketChannel {
+  /// - Parameter handler: makes what takes whole frames in, on the channel's event loop.
+  static func open(
+    through dialer: some ByteDialer, _ handler: @escaping @Sendable () -> some ChannelHandler
+  ) async throws -> any Channel {
     let heading = dialer.heading
     let negotiation = try await dialer.dial { channel in
-      channel.eventLoop.makeCompletedFuture { try negotiate(on: channel, heading) }
+      channel.eventLoop.makeCompletedFuture { try negotiate(on: channel, heading, handler) }
     }
     let outcome: Negotiated
     do {
@@ -40,7 +41,7 @@ enum WebSocketDialer {
   }
 
   private static func negotiate(
-    on channel: any Channel, _ heading: RequestHeading
+    on channel: any Channel, _ heading: RequestHeading, _ handler: @escaping @Sendable () -> some ChannelHandler
   ) throws -> EventLoopFuture<Negotiated> {
     let upgrader = NIOTypedWebSocketClientUpgrader<Negotiated>(
       maxFrameSize: messageBytesMax,
@@ -49,7 +50,8 @@ enum WebSocketDialer {
           try channel.pipeline.syncOperations.addHandler(
             NIOWebSocketFrameAggregator(
               minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 4_096, maxAccumulatedFrameSize: messageBytesMax))
-          return .open(try WebSocketChannel(wrappingChannelSynchronously: channel))
+          try channel.pipeline.syncOperations.addHandler(handler())
+          return .open(channel)
         }
       })
     // No Origin: with one the Gateway applies a browser's rules.

@@ -53,7 +53,7 @@ final class InstanceScene: Sendable {
   func connect(_ paired: Pairing.Paired) async throws -> GatewayClient {
     try await GatewayClient.connect(
       through: dialer, credentials: .init(token: paired.deviceToken, device: device),
-      options: .control(version: "1.0.0"))
+      options: .control(version: "1.0.0"), wanted: { _ in true })
   }
 
   func close() async {

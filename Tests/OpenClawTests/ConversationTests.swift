@@ -15,7 +15,7 @@ struct ConversationTests {
     let device = try DeviceIdentity(seed: Secret(bytes: Array(0..<32)))
     return try await GatewayClient.connect(
       through: dialer, credentials: .init(token: token, device: device), options: .control(version: "1.2.3"),
-      deadline: deadline)
+      deadline: deadline, wanted: { _ in true })
   }
 
   @Test("the connect request is closed, complete, and signed at the challenge's time")

@@ -27,7 +27,6 @@ public struct FleetMetrics: Service {
   }
 
   public func run() async throws {
-    FleetCounters(factory: factory).declare()
     await cancelWhenGracefulShutdown {
       repeat {
         do {
@@ -63,49 +62,52 @@ public struct FleetMetrics: Service {
 
 /// Counts what happens, where it happens.
 struct FleetCounters: Sendable {
-  let factory: any MetricsFactory
+  private struct Check: Hashable {
+    let link: ChainLink
+    let outcome: CheckResult.Outcome.Word
+  }
+
+  private let losses: [LossClass: Counter]
+  private let detections: [LossClass: Timer]
+  private let reconnects: Timer
+  private let checks: [Check: Counter]
+  private let durations: [ChainLink: Timer]
 
   /// Makes every series, so that each starts at zero: Prometheus takes the first value it sees for no increase.
-  func declare() {
-    for lossClass in LossClass.allCases { _ = losses(lossClass) }
-    _ = timer("aw_link_detect_seconds", [("class", LossClass.networkBlackhole.rawValue)])
-    _ = timer("aw_link_reconnect_seconds")
-    for link in ChainLink.allCases {
-      for outcome in [CheckResult.Outcome.Word.passed, .degraded, .failed] { _ = checks(link, outcome) }
+  init(factory: any MetricsFactory) {
+    func each<Key: Hashable, Value>(_ keys: [Key], _ make: (Key) -> Value) -> [Key: Value] {
+      Dictionary(uniqueKeysWithValues: keys.map { ($0, make($0)) })
+    }
+    losses = each(LossClass.allCases) {
+      let dimensions = [("class", $0.rawValue), ("side", $0.side.rawValue)]
+      return Counter(label: "aw_link_losses", dimensions: dimensions, factory: factory)
+    }
+    detections = each(LossClass.allCases) {
+      Timer(label: "aw_link_detect_seconds", dimensions: [("class", $0.rawValue)], factory: factory)
+    }
+    reconnects = Timer(label: "aw_link_reconnect_seconds", factory: factory)
+    let outcomes: [CheckResult.Outcome.Word] = [.passed, .degraded, .failed]
+    checks = each(ChainLink.allCases.flatMap { link in outcomes.map { Check(link: link, outcome: $0) } }) {
+      let dimensions = [("link", $0.link.rawValue), ("outcome", $0.outcome.rawValue)]
+      return Counter(label: "aw_checks", dimensions: dimensions, factory: factory)
+    }
+    durations = each(ChainLink.allCases) {
+      Timer(label: "aw_check_duration_seconds", dimensions: [("link", $0.rawValue)], factory: factory)
     }
   }
 
   func lost(_ verdict: LossVerdict, _ seen: LossEvidence) {
-    losses(verdict.lossClass).increment()
-    guard let silence = seen.silentMilliseconds else { return }
-    timer("aw_link_detect_seconds", [("class", verdict.lossClass.rawValue)]).recordMilliseconds(silence)
+    losses[verdict.lossClass]?.increment()
+    if let silence = seen.silentMilliseconds { detections[verdict.lossClass]?.recordMilliseconds(silence) }
   }
 
   /// A connection is back after so long.
-  func recovered(after outage: Duration) {
-    timer("aw_link_reconnect_seconds").recordMilliseconds(outage.milliseconds)
-  }
-
-  private func timer(_ label: String, _ dimensions: [(String, String)] = []) -> Timer {
-    Timer(label: label, dimensions: dimensions, factory: factory)
-  }
-
-  private func losses(_ lossClass: LossClass) -> Counter {
-    Counter(
-      label: "aw_link_losses",
-      dimensions: [("class", lossClass.rawValue), ("side", lossClass.side.rawValue)], factory: factory)
-  }
-
-  private func checks(_ link: ChainLink, _ outcome: CheckResult.Outcome.Word) -> Counter {
-    Counter(
-      label: "aw_checks", dimensions: [("link", link.rawValue), ("outcome", outcome.rawValue)], factory: factory)
-  }
+  func recovered(after outage: Duration) { reconnects.recordMilliseconds(outage.milliseconds) }
 
   func walked(_ report: ChainReport) {
     for result in report.results where result.outcome != .skipped {
-      checks(result.link, result.outcome.word).increment()
-      Timer(label: "aw_check_duration_seconds", dimensions: [("link", result.link.rawValue)], factory: factory)
-        .recordNanoseconds(result.durationMilliseconds * 1_000_000)
+      checks[Check(link: result.link, outcome: result.outcome.word)]?.increment()
+      durations[result.link]?.recordNanoseconds(result.durationMilliseconds * 1_000_000)
     }
   }
 }

@@ -293,7 +293,10 @@ extension FleetRecords {
       ON CONFLICT (instance) DO UPDATE SET evidence = excluded.evidence, updated_at = excluded.updated_at,
         good_at = excluded.good_at
       """,
-      [.text(instance), .text(try JSONValue(encoding: evidence).canonical), .time(now), .time(evidence.goodAt)])
+      [
+        .text(instance), .text(String(decoding: try JSONEncoder().encode(evidence), as: UTF8.self)), .time(now),
+        .time(evidence.goodAt),
+      ])
   }
 
   /// Moves the time of the newest good check of many Instances.
