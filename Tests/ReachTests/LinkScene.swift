@@ -52,7 +52,7 @@ final class LinkScene: Sendable {
     let clock = WallClock { WallClock.system.now.advanced(by: ahead.withLockedValue { $0 }) }
     self.clock = clock
     (authority, _) = try Authority.make(at: clock.now)
-    delegate = RecordingDelegate(authority: authority, clock: clock)
+    delegate = RecordingDelegate(clock: clock)
     gateway = try await Self.gateway(
       authority, delegate, clock, bufferedBytesPerConnectionMax: bufferedBytesPerConnectionMax)
     directory = NSTemporaryDirectory() + "aw-link-" + Base64URL.encode([UInt8].random(count: 9))
@@ -64,8 +64,8 @@ final class LinkScene: Sendable {
     bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax
   ) async throws -> AWGateway {
     var configuration = AWGateway.Configuration(
-      address: "127.0.0.1", port: 0, identity: try authority.gatewayIdentity(at: clock.now),
-      authorities: [authority.certificate], reconnectSpread: .milliseconds(50))
+      address: "127.0.0.1", port: 0, authorities: try Authorities(signer: authority), reconnectSpread: .milliseconds(50)
+    )
     configuration.bufferedBytesPerConnectionMax = bufferedBytesPerConnectionMax
     return try await AWGateway.listen(
       configuration, delegate: delegate, clock: clock, logger: Logger(label: "gateway"))
@@ -104,7 +104,6 @@ final class LinkScene: Sendable {
 }
 
 final class RecordingDelegate: GatewayDelegate {
-  let authority: Authority
   private let arrivals: AsyncStream<Hello>
   private let arrived: AsyncStream<Hello>.Continuation
   private let losses: AsyncStream<LossEvidence>
@@ -113,27 +112,29 @@ final class RecordingDelegate: GatewayDelegate {
   private let beats: AsyncStream<Heartbeat>.Continuation
   private let refusals: AsyncStream<HostID>
   private let refused: AsyncStream<HostID>.Continuation
+  private let reports: AsyncStream<TrustReport>
+  private let reported: AsyncStream<TrustReport>.Continuation
   private let used = NIOLockedValueBox<Set<String>>([])
 
   private let clock: WallClock
 
-  init(authority: Authority, clock: WallClock) {
-    self.authority = authority
+  init(clock: WallClock) {
     self.clock = clock
     (arrivals, arrived) = AsyncStream.makeStream()
     (losses, lost) = AsyncStream.makeStream()
     (heartbeats, beats) = AsyncStream.makeStream()
     (refusals, refused) = AsyncStream.makeStream()
+    (reports, reported) = AsyncStream.makeStream()
   }
 
-  func enrol(_ request: EnrolmentRequest) async throws -> EnrolmentGrant {
+  func enrol(_ request: EnrolmentRequest, with authorities: Authorities) async throws -> EnrolmentGrant {
     let fresh = used.withLockedValue { $0.insert(request.token).inserted }
     guard request.token.hasPrefix("good") else {
       throw AWError(.enrolmentInvalid, "No such token.", next: "Get a new line.")
     }
     guard fresh else { throw AWError(.enrolmentUsed, "The token was used.", next: "Get a new line.") }
     let host = HostID.make(at: Timestamp(.now))
-    let bundle = try authority.signHost(host, request: request.signingRequest, at: Timestamp(.now))
+    let bundle = try authorities.signHost(host, request: request.signingRequest, at: Timestamp(.now))
     return EnrolmentGrant(host: host, slug: try Slug("host-1"), bundle: bundle)
   }
 
@@ -146,9 +147,10 @@ final class RecordingDelegate: GatewayDelegate {
       throw AWError(.hostUnknown, "This Host was removed.", next: "Enrol it again.")
     }
   }
-  func renew(_ host: HostID, request: String) async throws -> CertificateBundle {
-    try authority.signHost(host, request: request, at: clock.now)
+  func renew(_ host: HostID, request: String, with authorities: Authorities) async throws -> CertificateBundle {
+    try authorities.signHost(host, request: request, at: clock.now)
   }
+  func trusting(_ host: HostID, _ report: TrustReport) async { reported.yield(report) }
   func connected(_ host: HostID, _ hello: Hello, connections: @escaping @Sendable () -> Int) async {
     arrived.yield(hello)
   }
@@ -159,6 +161,10 @@ final class RecordingDelegate: GatewayDelegate {
 
   func nextHello() async -> Hello? {
     for await hello in arrivals { return hello }
+    return nil
+  }
+  func nextReport() async -> TrustReport? {
+    for await report in reports { return report }
     return nil
   }
   func nextHeartbeat() async -> Heartbeat? {

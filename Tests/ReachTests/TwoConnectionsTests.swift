@@ -11,7 +11,7 @@ import Testing
 @Suite("A Connector with two connections", .timeLimit(.minutes(2)))
 struct TwoConnectionsTests {
   /// A Host with two connections and one Instance that echoes.
-  private struct Pair {
+  struct Pair {
     let scene: LinkScene
     let echo: any Channel
     let host: HostID
@@ -31,6 +31,33 @@ struct TwoConnectionsTests {
       var hellos: [Hello] = []
       while Set(hellos.map(\.slot)).count < 2 { hellos.append(try #require(await scene.delegate.nextHello())) }
       return hellos
+    }
+
+    /// Makes requests, four at a time, until `body` has ended; one that fails is thrown.
+    ///
+    /// - Returns: how many were answered.
+    func requests(during body: @escaping @Sendable () async throws -> Void) async throws -> Int {
+      let isOver = NIOLockedValueBox(false)
+      let bytes = ByteBuffer(string: "a request")
+      return try await withThrowingTaskGroup(of: Int.self) { group in
+        for _ in 0..<4 {
+          group.addTask {
+            var answered = 0
+            while !isOver.withLockedValue({ $0 }) {
+              let answer = try await exchange(scene.gateway, host, instance, bytes)
+              #expect(answer == bytes)
+              answered += 1
+            }
+            return answered
+          }
+        }
+        group.addTask {
+          defer { isOver.withLockedValue { $0 = true } }
+          try await body()
+          return 0
+        }
+        return try await group.reduce(0, +)
+      }
     }
 
     func close() async throws {

@@ -161,6 +161,7 @@ struct APITests {
     "POST /api/v1/instances/{instance}/stop": ("/instances/acme-main/stop", nil),
     "POST /api/v1/instances/{instance}/restart": ("/instances/acme-main/restart", nil),
     "POST /api/v1/instances/{instance}/path": ("/instances/acme-main/path", ["kind": "aw-gateway"]),
+    "POST /api/v1/authority/rotate": ("/authority/rotate", [:]),
     "POST /api/v1/operators": ("/operators", ["name": "later", "role": "viewer"]),
     "POST /api/v1/operators/{name}/sign-in-link": ("/operators/anna/sign-in-link", nil),
   ]

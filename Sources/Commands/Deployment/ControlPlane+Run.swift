@@ -103,7 +103,7 @@ extension ControlPlane {
         }
       },
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
-      feed, gateway, paths, engine, alertsEngine, samples, watch, linkWatch,
+      feed, gateway, authorities, paths, engine, alertsEngine, samples, watch, linkWatch,
       FleetMetrics(reader: reader, evidence: evidence, factory: metrics, logger: logger),
       Loop("sweep") {
         await cancelWhenGracefulShutdown {

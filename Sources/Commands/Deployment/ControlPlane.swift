@@ -41,7 +41,7 @@ public final class ControlPlane: Sendable {
   /// Names this control plane among those that could use the same database: it belongs to the data directory.
   let node: String
   let settings: ControlPlaneSettings
-  let line: EnrolmentLine
+  let authorities: AuthorityService
   let policy = StatusPolicy()
   let clock: WallClock
   let logger: Logger
@@ -96,21 +96,17 @@ public final class ControlPlane: Sendable {
     self.metrics = metrics
     let (changes, conscience, index) = (Changes(feed: feed), Conscience(), FleetIndex())
     let outbox = EventOutbox(appended: { changes.eventAppended() })
-    let authority = try await LinkAuthority.take(from: vault, at: clock.now)
+    let keeper = AuthorityKeeper(store: store, vault: vault)
     let gatekeeper = FleetGatekeeper(
-      store: store, evidence: evidence, outbox: outbox, authority: authority, metrics: metrics, clock: clock,
-      logger: logger, changed: { changes.linkChanged($0) }, told: { changes.told($0, by: $1) })
+      store: store, evidence: evidence, outbox: outbox, metrics: metrics, clock: clock, logger: logger,
+      changed: { changes.linkChanged($0) }, told: { changes.told($0, by: $1) })
     // Before the first Host is back: what it tells then belongs to this.
     try await gatekeeper.recordCrash()
     gateway = try await AWGateway.listen(
       .init(
         address: settings.gateway.address, port: settings.gateway.port,
-        identity: try authority.gatewayIdentity(at: clock.now), authorities: [authority.certificate],
-        nextIdentity: { try authority.gatewayIdentity(at: clock.now) }),
+        authorities: try await keeper.take(at: clock.now)),
       delegate: gatekeeper, clock: clock, logger: logger)
-    line = EnrolmentLine(
-      gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
-      fingerprint: try authority.fingerprint)
     samples = SampleKeeper(store: store, clock: clock, logger: logger)
     paths = try ControlPaths(
       gateway: gateway, vault: vault, folder: try directory.socketFolder(), logger: logger)
@@ -129,6 +125,7 @@ public final class ControlPlane: Sendable {
       journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
       changed: { changes.operationChanged($0) })
     acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
+    authorities = AuthorityService(acts: acts, keeper: keeper, gateway: gateway, clock: clock, logger: logger)
     fleet = FleetService(
       acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, model: settings.model,
       changed: { changes.acted($0) })
@@ -155,12 +152,19 @@ public final class ControlPlane: Sendable {
       clock: clock, logger: logger)
   }
 
+  /// Names the authority that signs now.
+  var line: EnrolmentLine {
+    EnrolmentLine(
+      gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
+      fingerprint: gateway.authorities.fingerprint)
+  }
+
   /// The line that makes a machine a Host, for a token that `FleetService.inviteHost` gave.
   public func enrolmentLine(_ token: Secret) -> Secret { line.text(token) }
 
   /// The routes and pages of every room.
   func server(publicURL: String) throws -> WebServer {
-    let fleetRoutes = FleetRoutes(service: fleet, reader: reader, line: line)
+    let fleetRoutes = FleetRoutes(service: fleet, reader: reader, line: { self.line })
     let evidenceRoutes = EvidenceRoutes(
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
@@ -172,7 +176,8 @@ public final class ControlPlane: Sendable {
         usesHTTPS: publicURL.hasPrefix("https:"), isBehindProxy: settings.publicURL != nil,
         metricsArePublic: settings.metricsArePublic),
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
-      routes: fleetRoutes.routes + alertsRoutes.routes + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
+      routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
+        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
         try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,
         try RunbookRoutes.pages(),

@@ -65,6 +65,7 @@ extension ErrorCode {
   public static let hostOffline = ErrorCode("host.offline", http: 503)
   public static let hostDraining = ErrorCode("host.draining", http: 409)
   public static let hostInUse = ErrorCode("host.in-use", http: 409)
+  public static let authorityLaggards = ErrorCode("authority.laggards", http: 409)
   public static let enrolmentInvalid = ErrorCode("enrolment.invalid", http: 403, exit: 4)
   public static let enrolmentExpired = ErrorCode("enrolment.expired", http: 403, exit: 4)
   public static let enrolmentUsed = ErrorCode("enrolment.used", http: 403, exit: 4)
@@ -133,6 +134,7 @@ extension ErrorCode {
     idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
     contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
+    authorityLaggards,
     enrolmentInvalid, enrolmentExpired, enrolmentUsed, linkForeignAuthority, linkClockSkew, linkRefused, linkLost,
     linkShed, linkProxyRefused, linkNotRedundant, targetRefused, orgUnknown, instanceUnknown, operationUnknown,
     operationRunning, operationDeadline,

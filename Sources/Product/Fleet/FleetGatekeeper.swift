@@ -14,7 +14,6 @@ public struct FleetGatekeeper: GatewayDelegate {
   let store: Store
   let evidence: EvidenceLog
   let outbox: EventOutbox
-  let authority: Authority
   let clock: WallClock
   let logger: Logger
   let counters: FleetCounters
@@ -25,14 +24,13 @@ public struct FleetGatekeeper: GatewayDelegate {
   ///   - changed: told after every commit, for live pages.
   ///   - told: given what a Connector tells of its Instances.
   public init(
-    store: Store, evidence: EvidenceLog, outbox: EventOutbox, authority: Authority, metrics: any MetricsFactory,
-    clock: WallClock, logger: Logger, changed: @escaping @Sendable (HostID) -> Void,
+    store: Store, evidence: EvidenceLog, outbox: EventOutbox, metrics: any MetricsFactory, clock: WallClock,
+    logger: Logger, changed: @escaping @Sendable (HostID) -> Void,
     told: @escaping @Sendable (Heartbeat, HostID) -> Void
   ) {
     self.store = store
     self.evidence = evidence
     self.outbox = outbox
-    self.authority = authority
     self.clock = clock
     self.logger = logger
     counters = FleetCounters(factory: metrics)
@@ -42,7 +40,7 @@ public struct FleetGatekeeper: GatewayDelegate {
 
   static let actor = "system/aw-gateway"
 
-  public func enrol(_ request: EnrolmentRequest) async throws -> EnrolmentGrant {
+  public func enrol(_ request: EnrolmentRequest, with authorities: Authorities) async throws -> EnrolmentGrant {
     let now = clock.now
     try Self.checkClock(request.clock, now: now)
     let hash = SHA256.hex(Data(request.token.utf8))
@@ -54,7 +52,7 @@ public struct FleetGatekeeper: GatewayDelegate {
       if host.state == .invited { host.state = .active }
       host.machine = request.machine
       host.program = request.program
-      let bundle = try authority.signHost(host.id, request: request.signingRequest, at: now)
+      let bundle = try authorities.signHost(host.id, request: request.signingRequest, at: now)
       try FleetRecords.useEnrolment(hash: hash, at: now, in: tx)
       try FleetRecords.save(host, in: tx)
       try record(.hostEnrolled, host, ["machine": .string(request.machine)], at: now, in: tx)
@@ -102,8 +100,23 @@ public struct FleetGatekeeper: GatewayDelegate {
     }
   }
 
-  public func renew(_ host: HostID, request: String) async throws -> CertificateBundle {
-    try authority.signHost(host, request: request, at: clock.now)
+  public func renew(
+    _ host: HostID, request: String, with authorities: Authorities
+  ) async throws -> CertificateBundle {
+    try authorities.signHost(host, request: request, at: clock.now)
+  }
+
+  public func trusting(_ host: HostID, _ report: TrustReport) async {
+    let now = clock.now
+    do {
+      try await store.write { tx in
+        guard try FleetRecords.host(host, in: tx) != nil else { return }
+        try AuthorityRecords.save(report, of: host, at: now, in: tx)
+      }
+    } catch {
+      // Its next Hello tells again.
+      logger.error("whom a Host trusts could not be recorded", metadata: ["host": "\(host)", "error": "\(error)"])
+    }
   }
 
   public func connected(_ host: HostID, _ hello: Hello, connections: @escaping @Sendable () -> Int) async {
@@ -118,6 +131,7 @@ public struct FleetGatekeeper: GatewayDelegate {
       host.program = hello.program
       host.runtimes = hello.runtimes
       try account(for: &host, hello, at: now, in: tx)
+      try AuthorityRecords.save(hello.trust, of: host.id, at: now, in: tx)
       try LossRecords.save(LossEvidence.Run(connector: hello.boot, kernel: hello.hostBoot), of: host.id, in: tx)
       return [
         "epoch": .integer(hello.epoch), "slot": .integer(Int64(hello.slot)), "connections": .integer(Int64(count)),

@@ -37,7 +37,7 @@ public enum FleetRecords {
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
       ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration, pathMigration,
-    SampleRecords.migration,
+    SampleRecords.migration, AuthorityRecords.migration,
   ]
 }
 
@@ -142,6 +142,7 @@ extension FleetRecords {
   static func deleteHost(_ id: HostID, in tx: Transaction) throws {
     try tx.run("DELETE FROM enrolment WHERE host = ?", [.id(id)])
     try LossRecords.deleteAll(of: id, in: tx)
+    try AuthorityRecords.delete(id, in: tx)
     try tx.run("DELETE FROM host WHERE id = ?", [.id(id)])
   }
 

@@ -9,9 +9,10 @@ import Work
 public struct FleetRoutes: Sendable {
   let service: FleetService
   let reader: FleetReader
-  let line: EnrolmentLine
+  /// As it is now: it names the authority that signs.
+  let line: @Sendable () -> EnrolmentLine
 
-  public init(service: FleetService, reader: FleetReader, line: EnrolmentLine) {
+  public init(service: FleetService, reader: FleetReader, line: @escaping @Sendable () -> EnrolmentLine) {
     self.service = service
     self.reader = reader
     self.line = line
@@ -115,7 +116,8 @@ public struct FleetRoutes: Sendable {
   func invitationView(_ invitation: FleetService.Invitation) -> InvitationView {
     InvitationView(
       host: HostView(invitation.host, connections: 0, instances: 0),
-      line: line.text(invitation.token, replacing: invitation.replaces).withText { $0 }, expiresAt: invitation.expiresAt
+      line: line().text(invitation.token, replacing: invitation.replaces).withText { $0 },
+      expiresAt: invitation.expiresAt
     )
   }
 

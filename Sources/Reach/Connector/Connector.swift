@@ -62,8 +62,8 @@ public final class Connector: Service {
     var isLeaving = false
     /// By connection: tells the AW Gateway that this Connector leaves.
     var farewells: [ObjectIdentifier: @Sendable () async -> Void] = [:]
-    /// The slots with a link that is registered and stays.
-    var up: Set<Int> = []
+    /// The slots of the links that are registered and stay. While one takes over from another, a slot has two.
+    var up: [ObjectIdentifier: Int] = [:]
     /// By slot: what was seen of the end of the last link that was registered; told with the next one.
     var previousLoss: [Int: LossEvidence] = [:]
   }
@@ -125,24 +125,24 @@ public final class Connector: Service {
   var isLeaving: Bool { standing.withLockedValue { $0.isLeaving } }
 
   /// Whether another slot than this one has a link.
-  func isLinked(beside slot: Int) -> Bool { standing.withLockedValue { $0.up.contains { $0 != slot } } }
+  func isLinked(beside slot: Int) -> Bool { standing.withLockedValue { $0.up.values.contains { $0 != slot } } }
 
   /// Whether this slot is the one of those with a link that tells how the Instances are.
-  func tells(in slot: Int) -> Bool { standing.withLockedValue { $0.up.min() == slot } }
+  func tells(in slot: Int) -> Bool { standing.withLockedValue { $0.up.values.min() == slot } }
 
   /// A link is registered.
   ///
   /// - Returns: whether the Connector leaves, so that nobody else takes leave of this link.
   func registered(_ link: AnyObject, in slot: Int, farewell: @escaping @Sendable () async -> Void) -> Bool {
     standing.withLockedValue { standing in
-      standing.up.insert(slot)
+      standing.up[ObjectIdentifier(link)] = slot
       standing.farewells[ObjectIdentifier(link)] = farewell
       return standing.isLeaving
     }
   }
 
-  /// The slot's link ends, or will because the AW Gateway said so.
-  func unregistered(_ slot: Int) { standing.withLockedValue { _ = $0.up.remove(slot) } }
+  /// A link ends, or will because the AW Gateway said so.
+  func unregistered(_ link: AnyObject) { standing.withLockedValue { $0.up[ObjectIdentifier(link)] = nil } }
 
   func forget(_ link: AnyObject) { standing.withLockedValue { $0.farewells[ObjectIdentifier(link)] = nil } }
 

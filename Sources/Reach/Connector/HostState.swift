@@ -64,6 +64,20 @@ public struct HostState: Sendable {
     return document.epoch
   }
 
+  var trust: TrustReport { get throws { try TrustReport(of: document.bundle) } }
+
+  /// Trusts what the AW Gateway says.
+  ///
+  /// - Returns: whether the certificate is from the authority that signs now; else a new one is to be asked for.
+  mutating func adopt(_ order: TrustOrder) throws -> Bool {
+    var bundle = document.bundle
+    bundle.authorities = order.authorities
+    // What cannot be read must not take the place of what can.
+    let report = try TrustReport(of: bundle)
+    if bundle != document.bundle { try adopt(bundle) }
+    return report.issuer == order.signer
+  }
+
   mutating func adopt(_ bundle: CertificateBundle) throws {
     document.bundle = bundle
     try save()

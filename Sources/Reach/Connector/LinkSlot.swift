@@ -15,6 +15,9 @@ struct LinkSlot: Sendable {
     case broken(String)
     case drained(DrainReason, spread: Duration)
     case refused(Refused)
+
+    /// This AW Gateway will not be there for the next connection.
+    var isDeparture: Bool { if case .drained(.restart, _) = self { true } else { false } }
   }
 
   /// What there is to know of a connection when the next one may be dialled.
@@ -56,7 +59,7 @@ struct LinkSlot: Sendable {
         if let seen = outcome.seen { connector.remember(seen, of: number) }
         epochKnown = if case .refused(let refused) = outcome.ending { refused.epochKnown } else { nil }
         let reason = reason(after: outcome)
-        if outcome.seen?.phase != .established || reason.isDrain { moves += 1 }
+        if outcome.seen?.phase != .established || outcome.ending.isDeparture { moves += 1 }
         let lived = Duration.milliseconds(outcome.seen?.livedMilliseconds ?? 0)
         await pause(reconnect.delay(after: reason, lived: lived, random: Double.random(in: 0..<1)))
       }
@@ -77,6 +80,9 @@ struct LinkSlot: Sendable {
       return connector.isLinked(beside: number) ? .alone : .failure
     case .drained(.restart, let spread):
       log(outcome.seen, "the AW Gateway leaves", .info)
+      return .drained(spread: spread)
+    case .drained(.refresh, let spread):
+      log(outcome.seen, "the AW Gateway asks for another connection", .debug)
       return .drained(spread: spread)
     case .drained(.superseded, _):
       // Dialling at once would supersede the other one in turn, for ever.
@@ -132,6 +138,7 @@ struct LinkSlot: Sendable {
     var notes = life.notes.withLockedValue { $0 }
     switch ending {
     case .drained(.restart, _): notes.note(.drain, "the AW Gateway leaves")
+    case .drained(.refresh, _): notes.note(.drain, "the AW Gateway asked for another connection")
     case .drained(.superseded, _): notes.note(.superseded, "another Connector took over")
     case .broken, .refused: break
     }
@@ -176,17 +183,20 @@ struct LinkSlot: Sendable {
       boot: connector.boot, hostBoot: HostFacts.kernelBoot, slot: number,
       connections: connector.configuration.connections, epoch: epoch, program: connector.configuration.program,
       clock: connector.clock.now, previousLoss: connector.previousLoss(of: number),
-      runtimes: await connector.runtimes.availability())
+      runtimes: await connector.runtimes.availability(),
+      trust: try connector.state.withLockedValue { try $0.trust })
     return try await channel.executeThenClose { inbound, outbound in
       try await outbound.write(try LinkCodec.encode(ControlMessage.hello(hello)))
       let renewal = Task { try await renewInTime(outbound) }
       var pulse: Task<Void, any Error>?
       var isUp = false
+      // An AW Gateway that gives no orders does not know the answer to one.
+      var isOrdered = false
       defer {
         renewal.cancel()
         pulse?.cancel()
         connector.forget(life)
-        if isUp { connector.unregistered(number) }
+        if isUp { connector.unregistered(life) }
       }
       for try await bytes in inbound {
         switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
@@ -203,14 +213,23 @@ struct LinkSlot: Sendable {
         case .refused(let refused): return .refused(refused)
         case .drain(let reason, let spread):
           // It serves on until the AW Gateway closes it, while the next one is dialled.
-          if isUp { connector.unregistered(number) }
-          isUp = false
-          pulse?.cancel()
+          if reason != .refresh {
+            if isUp { connector.unregistered(life) }
+            isUp = false
+            pulse?.cancel()
+          }
           let ending = Ending.drained(reason, spread: .milliseconds(spread))
           settle(Outcome(ending: ending, seen: evidence(life, ending)))
         case .certificate(let bundle):
           try connector.state.withLockedValue { try $0.adopt(bundle) }
           logger.info("the Host's certificate was renewed", metadata: ["notAfter": "\(bundle.notAfter)"])
+          if isOrdered { try await reportTrust(outbound) }
+        case .trust(let order):
+          isOrdered = true
+          let isSigned = try connector.state.withLockedValue { try $0.adopt(order) }
+          logger.info("other authorities are trusted now", metadata: ["count": "\(order.authorities.count)"])
+          // What comes of a renewal is told once it is here.
+          if isSigned { try await reportTrust(outbound) } else { try await renew(outbound) }
         default: return .broken("the AW Gateway sent a message that only a Connector sends")
         }
       }
@@ -240,6 +259,16 @@ struct LinkSlot: Sendable {
     }
   }
 
+  private func reportTrust(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+    let report = try connector.state.withLockedValue { try $0.trust }
+    try await outbound.write(try LinkCodec.encode(ControlMessage.trusting(report)))
+  }
+
+  private func renew(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+    let request = try connector.state.withLockedValue { try $0.key.signingRequest }
+    try await outbound.write(try LinkCodec.encode(ControlMessage.renew(signingRequest: request)))
+  }
+
   /// Asks for the next certificate at half of the present one's life, again and again.
   private func renewInTime(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
     while !Task.isCancelled {
@@ -248,13 +277,8 @@ struct LinkSlot: Sendable {
       try await Task.sleep(for: due)
       // Another connection may have done it meanwhile.
       guard connector.state.withLockedValue({ $0.document.bundle.notAfter }) == notAfter else { continue }
-      let request = try connector.state.withLockedValue { try $0.key.signingRequest }
-      try await outbound.write(try LinkCodec.encode(ControlMessage.renew(signingRequest: request)))
+      try await renew(outbound)
       try await Task.sleep(for: .seconds(30))
     }
   }
-}
-
-extension Reconnect.Reason {
-  fileprivate var isDrain: Bool { if case .drained = self { true } else { false } }
 }

@@ -16,10 +16,8 @@ public final class AWGateway: Service {
     public var address: String
     /// 0 takes a free port.
     public var port: Int
-    public var identity: TLSIdentity
-    /// Gives the next identity when the present one has come to half of its life; nil keeps it to its end.
-    public var nextIdentity: (@Sendable () throws -> TLSIdentity)?
-    public var authorities: [Certificate]
+    /// Those to begin with, see `AWGateway.present`.
+    public var authorities: Authorities
     public var liveness: Liveness.Policy
     /// How long Connectors spread their return over at least, when this AW Gateway leaves.
     public var reconnectSpread: Duration
@@ -29,15 +27,12 @@ public final class AWGateway: Service {
     public var bufferedBytesPerConnectionMax = LinkLimits.bufferedBytesPerConnectionMax
 
     public init(
-      address: String, port: Int, identity: TLSIdentity, authorities: [Certificate],
-      nextIdentity: (@Sendable () throws -> TLSIdentity)? = nil, liveness: Liveness.Policy = .init(),
+      address: String, port: Int, authorities: Authorities, liveness: Liveness.Policy = .init(),
       reconnectSpread: Duration = .seconds(2), heartbeatEvery: Duration = .seconds(15)
     ) {
       self.address = address
       self.port = port
-      self.identity = identity
       self.authorities = authorities
-      self.nextIdentity = nextIdentity
       self.liveness = liveness
       self.reconnectSpread = reconnectSpread
       self.heartbeatEvery = heartbeatEvery
@@ -67,15 +62,16 @@ public final class AWGateway: Service {
     }
   }
 
-  /// What new connections are shown.
+  /// What new connections are shown, and whom they are believed from.
   struct Presented: Sendable {
+    let authorities: Authorities
     let identity: TLSIdentity
     let tls: GatewayTLS
 
-    init(_ identity: TLSIdentity, _ configuration: Configuration, _ clock: WallClock) throws {
-      self.identity = identity
-      tls = try LinkTLS.gateway(
-        identity: identity, authorities: configuration.authorities, now: { clock.now })
+    init(_ authorities: Authorities, _ clock: WallClock) throws {
+      self.authorities = authorities
+      identity = try authorities.signer.gatewayIdentity(at: clock.now)
+      tls = try LinkTLS.gateway(identity: identity, authorities: authorities, now: { clock.now })
     }
   }
 
@@ -98,7 +94,7 @@ public final class AWGateway: Service {
   public static func listen(
     _ configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger
   ) async throws -> AWGateway {
-    let presented = NIOLockedValueBox(try Presented(configuration.identity, configuration, clock))
+    let presented = NIOLockedValueBox(try Presented(configuration.authorities, clock))
     let (arrivals, continuation) = AsyncStream<Arrival>.makeStream()
     let liveness = configuration.liveness
     let budget = BufferBudget()
@@ -112,7 +108,7 @@ public final class AWGateway: Service {
           channel.setLinkSocketOptions().flatMap {
             channel.eventLoop.makeCompletedFuture {
               try LinkAcceptor.configure(
-                channel, tls: presented.withLockedValue { $0.tls }, liveness: liveness, caps: caps, logger: logger,
+                channel, presented: presented.withLockedValue { $0 }, liveness: liveness, caps: caps, logger: logger,
                 arrived: { continuation.yield($0) })
             }
           }
@@ -244,7 +240,6 @@ public final class AWGateway: Service {
 
   /// Shows new connections a new certificate before the old one has come near its end. Links that are up stay up.
   private func renewInTime() async {
-    guard let next = configuration.nextIdentity else { return }
     while !Task.isCancelled {
       let left = presented.withLockedValue { $0.identity.notAfter }.since(clock.now)
       let wait = max(.seconds(60), min(left - Authority.gatewayLifetime / 2, .seconds(24 * 3_600)))
@@ -254,9 +249,7 @@ public final class AWGateway: Service {
         continue
       }
       do {
-        let fresh = try Presented(try next(), configuration, clock)
-        presented.withLockedValue { $0 = fresh }
-        logger.info("the AW Gateway's certificate was renewed", metadata: ["notAfter": "\(fresh.identity.notAfter)"])
+        try present(authorities)
       } catch {
         logger.error("the AW Gateway's certificate was not renewed", metadata: ["error": "\(error)"])
       }
@@ -266,7 +259,7 @@ public final class AWGateway: Service {
   private func serve(_ arrival: Arrival) async {
     switch arrival {
     case .link(let session, let control): await LinkConversation(gateway: self, session: session).run(control)
-    case .enrolment(let channel): await EnrolmentConversation(delegate: delegate, logger: logger).run(channel)
+    case .enrolment(let channel): await EnrolmentConversation(gateway: self).run(channel)
     }
   }
 }

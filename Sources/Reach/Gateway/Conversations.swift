@@ -50,8 +50,11 @@ struct LinkConversation: Sendable {
         if Task.isShuttingDownGracefully { sayGoodbye() }
         await gateway.delegate.connected(session.host, hello, connections: connections)
       case (.renew(let request), true):
-        let bundle = try await gateway.delegate.renew(session.host, request: request)
+        let bundle = try await gateway.delegate.renew(session.host, request: request, with: gateway.authorities)
         try await outbound.write(try LinkCodec.encode(ControlMessage.certificate(bundle)))
+      case (.trusting(let report), true):
+        gateway.note(report, of: session.host)
+        await gateway.delegate.trusting(session.host, report)
       case (.heartbeat(let heartbeat), true):
         gateway.delegate.heard(heartbeat, from: session.host)
       case (.unregister(let reason), true):
@@ -67,9 +70,7 @@ struct LinkConversation: Sendable {
 
   private func sayGoodbye() {
     session.note(.drain, "the control plane is shutting down")
-    let links = gateway.shared.withLockedValue { $0.sessions.count }
-    session.drain(
-      .restart, spread: Reconnect.spread(over: links, min: gateway.configuration.reconnectSpread), logger: logger)
+    session.drain(.restart, spread: gateway.spread, logger: logger)
   }
 
   /// How many connections the Host has when it is asked.
@@ -136,6 +137,7 @@ struct LinkConversation: Sendable {
         heartbeatMilliseconds: gateway.configuration.heartbeatEvery.milliseconds)
       try await outbound.write(try LinkCodec.encode(ControlMessage.registered(registered)))
       logger.info("a Host is connected", metadata: ["epoch": "\(hello.epoch)", "slot": "\(hello.slot)"])
+      gateway.align([session])
       return true
     }
   }
@@ -189,8 +191,9 @@ struct LinkConversation: Sendable {
 
 /// One enrolment: a request in, a grant or a refusal out.
 struct EnrolmentConversation: Sendable {
-  let delegate: any GatewayDelegate
-  let logger: Logger
+  let gateway: AWGateway
+
+  private var logger: Logger { gateway.logger }
 
   func run(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
     do {
@@ -200,7 +203,7 @@ struct EnrolmentConversation: Sendable {
         let request = try LinkCodec.decode(EnrolmentRequest.self, from: bytes)
         let reply: EnrolmentReply
         do {
-          reply = .granted(try await delegate.enrol(request))
+          reply = .granted(try await gateway.delegate.enrol(request, with: gateway.authorities))
         } catch {
           let error = AWError.wrapping(error, doing: "Enrolling the Host")
           logger.notice("an enrolment was refused", metadata: ["reason": "\(error.chain)"])

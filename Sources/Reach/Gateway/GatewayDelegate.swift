@@ -5,8 +5,9 @@ import Link
 public protocol GatewayDelegate: Sendable {
   /// Redeems a one-time token and signs the machine's key.
   ///
+  /// - Parameter authorities: those that are in use now.
   /// - Throws: `enrolmentInvalid`, `enrolmentExpired`, `enrolmentUsed`, `linkClockSkew`.
-  func enrol(_ request: EnrolmentRequest) async throws -> EnrolmentGrant
+  func enrol(_ request: EnrolmentRequest, with authorities: Authorities) async throws -> EnrolmentGrant
 
   /// Whether this Host may have a link at all.
   ///
@@ -14,7 +15,11 @@ public protocol GatewayDelegate: Sendable {
   func admit(_ hello: Hello, from host: HostID) async throws
 
   /// Signs the Host's next certificate.
-  func renew(_ host: HostID, request: String) async throws -> CertificateBundle
+  func renew(_ host: HostID, request: String, with authorities: Authorities) async throws -> CertificateBundle
+
+  /// The Host's Connector has made its own what it was told of whom to trust. What it trusts when it connects stands in
+  /// its Hello.
+  func trusting(_ host: HostID, _ report: TrustReport) async
 
   /// A connection is routed. Called when the Connector has been told.
   ///

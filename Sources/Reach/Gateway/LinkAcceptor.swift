@@ -20,16 +20,18 @@ enum LinkAcceptor {
   struct StreamFromConnector: Error {}
 
   static func configure(
-    _ channel: any Channel, tls: GatewayTLS, liveness: Liveness.Policy, caps: BufferCaps, logger: Logger,
-    arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
+    _ channel: any Channel, presented: AWGateway.Presented, liveness: Liveness.Policy, caps: BufferCaps,
+    logger: Logger, arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
   ) throws {
     let pipeline = channel.pipeline.syncOperations
-    try pipeline.addHandler(tls.handler())
+    try pipeline.addHandler(presented.tls.handler())
     let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Void> { result, channel in
       switch result {
       case .negotiated(LinkProtocol.link):
         return LinkWindow.settings(for: channel).flatMap {
-          link(channel, $0, liveness: liveness, caps: caps, logger: logger, arrived: arrived)
+          link(
+            channel, $0, authorities: presented.authorities, liveness: liveness, caps: caps, logger: logger,
+            arrived: arrived)
         }
       case .negotiated(LinkProtocol.enrolment):
         return channel.eventLoop.makeCompletedFuture {
@@ -56,13 +58,14 @@ enum LinkAcceptor {
   }
 
   private static func link(
-    _ channel: any Channel, _ settings: NIOHTTP2Handler.Configuration, liveness: Liveness.Policy, caps: BufferCaps,
-    logger: Logger, arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
+    _ channel: any Channel, _ settings: NIOHTTP2Handler.Configuration, authorities: Authorities,
+    liveness: Liveness.Policy, caps: BufferCaps, logger: Logger,
+    arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
   ) -> EventLoopFuture<Void> {
     do {
       let pipeline = channel.pipeline.syncOperations
-      guard let presented = try pipeline.nioSSL_peerCertificate(),
-        let host = CertificateIdentity.host(of: try Certificate(presented))
+      guard let certificate = try pipeline.nioSSL_peerCertificate().map({ try Certificate($0) }),
+        let host = CertificateIdentity.host(of: certificate), let issuer = authorities.issuer(of: certificate)
       else { throw NoIdentity() }
       let connection = Base64URL.encode([UInt8].random(count: 12))
       let events = LivenessRelay()
@@ -75,8 +78,10 @@ enum LinkAcceptor {
         mode: .client, connectionConfiguration: settings.connection, streamConfiguration: settings.stream
       ) { $0.eventLoop.makeFailedFuture(StreamFromConnector()) }
       try pipeline.addHandler(LivenessProbe.Pinger(probe))
-      let session = Session(host: host, connection: connection, channel: channel, multiplexer: multiplexer,
-        buffers: NIOLoopBound(buffers, eventLoop: channel.eventLoop))
+      let session = Session(
+        host: host, connection: connection,
+        shown: .init(issuer: issuer, notAfter: Timestamp(certificate.notValidAfter)), channel: channel,
+        multiplexer: multiplexer, buffers: NIOLoopBound(buffers, eventLoop: channel.eventLoop))
       events.session = session
       let control = channel.eventLoop.makePromise(of: NIOAsyncChannel<ByteBuffer, ByteBuffer>.self)
       multiplexer.createStreamChannel(promise: nil) { stream in

@@ -27,8 +27,23 @@ public final class Session: Sendable {
     var retiring = false
   }
 
+  /// What is known of the Connector's end of it.
+  private struct Standing {
+    var trust: TrustReport?
+    /// Another connection was asked for in its place.
+    var isRefreshing = false
+  }
+
+  /// Of the certificate that the connection was made with.
+  struct Shown: Sendable {
+    /// The authority that signed it, by fingerprint.
+    let issuer: String
+    let notAfter: Timestamp
+  }
+
   public let host: HostID
   public let connection: String
+  let shown: Shown
   let channel: any Channel
   private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
   private let buffers: NIOLoopBound<ReceiveBuffers>
@@ -37,15 +52,17 @@ public final class Session: Sendable {
   private let registration = NIOLockedValueBox<(at: ContinuousClock.Instant, hello: Hello)?>(nil)
   private let watcher = NIOLockedValueBox<(@Sendable (Event) -> Void)?>(nil)
   private let newestRoundTrip = NIOLockedValueBox<Duration?>(nil)
+  private let standing = NIOLockedValueBox(Standing())
   /// The control stream, once the connection is registered.
   private let control = NIOLockedValueBox<NIOAsyncChannelOutboundWriter<ByteBuffer>?>(nil)
 
   init(
-    host: HostID, connection: String, channel: any Channel, multiplexer: NIOHTTP2Handler.StreamMultiplexer,
-    buffers: NIOLoopBound<ReceiveBuffers>
+    host: HostID, connection: String, shown: Shown, channel: any Channel,
+    multiplexer: NIOHTTP2Handler.StreamMultiplexer, buffers: NIOLoopBound<ReceiveBuffers>
   ) {
     self.host = host
     self.connection = connection
+    self.shown = shown
     self.channel = channel
     self.multiplexer = multiplexer
     self.buffers = buffers
@@ -117,6 +134,34 @@ public final class Session: Sendable {
       }
       retire(within: LinkLimits.drainGrace)
     }
+  }
+
+  // MARK: - What its Connector is told
+
+  /// What the Connector told last of whom it trusts.
+  var trust: TrustReport? { standing.withLockedValue { $0.trust } }
+  func note(trust: TrustReport?) { standing.withLockedValue { $0.trust = trust } }
+
+  /// Tells the Connector something that has no answer. One that is gone is told again by its next connection.
+  func tell(_ message: ControlMessage, logger: Logger) {
+    guard let control = control.withLockedValue({ $0 }) else { return }
+    Task {
+      do {
+        try await control.write(try LinkCodec.encode(message))
+      } catch {
+        logger.debug("a Connector could not be told", metadata: ["reason": "\(error)"])
+      }
+    }
+  }
+
+  /// Asks, once, for another connection in the place of this one. It serves until that one supersedes it.
+  func refresh(spread: Duration, logger: Logger) {
+    let isFirst = standing.withLockedValue { standing in
+      defer { standing.isRefreshing = true }
+      return !standing.isRefreshing
+    }
+    guard isFirst else { return }
+    tell(.drain(reason: .refresh, spreadMilliseconds: spread.milliseconds), logger: logger)
   }
 
   /// Closes after a time at the latest.
@@ -218,6 +263,7 @@ public final class Session: Sendable {
   func registered(_ hello: Hello, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) {
     registration.withLockedValue { $0 = (.now, hello) }
     control.withLockedValue { $0 = outbound }
+    note(trust: hello.trust)
   }
 
   func evidence(at now: Timestamp) -> LossEvidence {

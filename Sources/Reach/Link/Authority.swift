@@ -51,6 +51,8 @@ public struct Authority: Sendable {
     key = try privateKey.withText { try Certificate.PrivateKey(pemEncoded: $0) }
   }
 
+  public var notAfter: Timestamp { Timestamp(certificate.notValidAfter) }
+
   public var certificatePEM: String {
     get throws { try certificate.serializeAsPEM().pemString }
   }
@@ -185,6 +187,13 @@ public enum CertificateIdentity {
       if let part = parts.first(where: { $0.type == kind }) { return "\(part.value)" }
     }
     return nil
+  }
+
+  /// The fingerprint of the authority that signed a certificate. All call themselves the same, so that only the
+  /// signature tells.
+  static func issuer(of certificate: Certificate, among authorities: [Certificate]) -> String? {
+    authorities.first { $0.publicKey.isValidSignature(certificate.signature, for: certificate) }
+      .flatMap { try? fingerprint(of: $0) }
   }
 
   public static func fingerprint(of certificate: Certificate) throws -> String {

@@ -12,6 +12,10 @@ public enum ControlMessage: Codable, Sendable, Equatable {
   case renew(signingRequest: String)
   /// The new certificate and the authorities to trust (PEM).
   case certificate(CertificateBundle)
+  /// The authorities to trust from now on. Only to a Connector whose Hello told which ones it trusts.
+  case trust(TrustOrder)
+  /// The Connector has made such an order its own.
+  case trusting(TrustReport)
   /// The link will end when what is under way on it has: dial the next one within the spread.
   case drain(reason: DrainReason, spreadMilliseconds: Int64)
   /// The Connector leaves on purpose.
@@ -25,6 +29,8 @@ public enum DrainReason: String, Codable, Sendable {
   case restart
   /// Another Connector with this Host's identity took the slot.
   case superseded
+  /// The link is to be made anew. It serves until the next one is there.
+  case refresh
 }
 
 /// The Connector's introduction.
@@ -46,10 +52,13 @@ public struct Hello: Codable, Sendable, Equatable {
   /// What this Connector saw of the end of the link before this one in the slot; nil for its first.
   public var previousLoss: LossEvidence?
   public var runtimes: [RuntimeAvailability]
+  /// Which authorities it trusts; nil for a Connector that cannot be told of others, nor asked for another connection.
+  public var trust: TrustReport?
 
   public init(
     version: Int = LinkProtocol.version, boot: String, hostBoot: String, slot: Int, connections: Int? = nil,
-    epoch: Int64, program: String, clock: Timestamp, previousLoss: LossEvidence?, runtimes: [RuntimeAvailability]
+    epoch: Int64, program: String, clock: Timestamp, previousLoss: LossEvidence?, runtimes: [RuntimeAvailability],
+    trust: TrustReport? = nil
   ) {
     self.version = version
     self.boot = boot
@@ -61,6 +70,7 @@ public struct Hello: Codable, Sendable, Equatable {
     self.clock = clock
     self.previousLoss = previousLoss
     self.runtimes = runtimes
+    self.trust = trust
   }
 }
 

@@ -10,7 +10,7 @@ import Synchronization
 public enum LinkTLS {
   /// The AW Gateway's side: takes links with a certificate and enrolments without one.
   public static func gateway(
-    identity: TLSIdentity, authorities: [Certificate], now: @escaping @Sendable () -> Timestamp
+    identity: TLSIdentity, authorities: Authorities, now: @escaping @Sendable () -> Timestamp
   ) throws -> GatewayTLS {
     var configuration = TLSConfiguration.makeServerConfiguration(
       certificateChain: try identity.chain, privateKey: try identity.privateKey)
@@ -19,7 +19,8 @@ public enum LinkTLS {
     configuration.applicationProtocols = [LinkProtocol.link, LinkProtocol.enrolment]
     // A certificate is demanded from links only, once the protocol is known: an enrolling machine has none yet.
     configuration.certificateVerification = .optionalVerification
-    return GatewayTLS(context: try NIOSSLContext(configuration: configuration), authorities: authorities, now: now)
+    return GatewayTLS(
+      context: try NIOSSLContext(configuration: configuration), authorities: authorities.certificates, now: now)
   }
 
   /// The Connector's side.

@@ -131,15 +131,4 @@ struct DeploymentTests {
       #expect(throws: Never.self) { try APIClient(context) }
     }
   }
-
-  @Test("the link authority is made once and stays the same")
-  func authority() async throws {
-    try await TestFolder.with { folder in
-      let vault = try DataDirectory(folder).openVault(environment: [:])
-      let now = Timestamp(Date())
-      let first = try await LinkAuthority.take(from: vault, at: now).fingerprint
-      let second = try await LinkAuthority.take(from: vault, at: now).fingerprint
-      #expect(first == second)
-    }
-  }
 }

@@ -9,6 +9,7 @@ public enum Permission: String, Sendable, CaseIterable, Codable {
   case hostEnrol = "host.enrol"
   case hostDrain = "host.drain"
   case hostRemove = "host.remove"
+  case authorityRotate = "authority.rotate"
   case alertManage = "alert.manage"
   case alertSilence = "alert.silence"
   case operatorInvite = "operator.invite"
