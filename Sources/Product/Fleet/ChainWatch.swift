@@ -18,8 +18,10 @@ import Work
 public final class ChainWatch: Service {
   /// How often it looks for what is due.
   static let tick = Duration.milliseconds(250)
-  /// How often it looks at itself, and writes what was only confirmed.
+  /// How often it looks at itself.
   static let lookEvery = Duration.seconds(1)
+  /// How often it writes what was only confirmed.
+  static let flushEvery = Duration.seconds(5)
   /// How often it reads all Instances anew: what this control plane changes it is told, what another changed is seen
   /// here.
   static let rereadEvery = Duration.seconds(30)
@@ -110,7 +112,7 @@ public final class ChainWatch: Service {
         }
         group.addTask { await self.again(every: Self.rereadEvery) { await self.reread() } }
         group.addTask { await self.again(every: Self.lookEvery) { await self.look() } }
-        group.addTask { await self.again(every: Self.lookEvery) { await self.flush() } }
+        group.addTask { await self.again(every: Self.flushEvery) { await self.flush() } }
         group.addTask { await self.again(every: Self.mirrorEvery) { await self.lookInTheMirror() } }
         group.addTask { for await word in self.words { await self.take(word) } }
         await self.checkWhatIsDue()
@@ -356,7 +358,9 @@ public final class ChainWatch: Service {
     // An operation on the Instance moves what a check would look at; it ends with a check of its own.
     if let instance = state.withLock({ $0.free(check.id) }), !isTooEarly(for: instance) {
       do {
-        let report = await look(at: instance, check.depth)
+        let report = await withTaskExecutorPreference(walk.gateway.executor(of: instance.host)) {
+          await look(at: instance, check.depth)
+        }
         patience = .milliseconds(report.result(.turn)?.durationMilliseconds ?? 0)
         // What a shutdown cut off, or an operation that began meanwhile, says nothing about the Instance.
         if !Task.isCancelled, state.withLock({ $0.free(check.id) }) != nil {

@@ -185,6 +185,12 @@ public final class AWGateway: Service {
     throw Session.lost(Session.Closed())
   }
 
+  /// Where the streams to a Host are served: what talks with its Instances a little and often had best run there. It
+  /// must not block. Nil without a link.
+  public func executor(of host: HostID) -> (any TaskExecutor)? {
+    shared.withLockedValue { $0.route(host) }.map { LoopExecutor($0.channel.eventLoop) }
+  }
+
   public func isConnected(_ host: HostID) -> Bool { connections(of: host) > 0 }
 
   /// The Hosts that have a link now.
