@@ -191,7 +191,8 @@ def verdict(database, fleet, deployment, line, budget):
         note(json.dumps(ask(deployment, "/instances/acme-main")))
         raise
     note(f"{line}: {known - broken:.1f} s")
-    time.sleep(20)  # until people have been told of the end, too
+    # Until people have been told of the end, too.
+    until(lambda: database.events(head).get("aw.instance.status-changed", 0) >= 2, 2 * budget, 0.5)
     return known - broken, back - mended
 
 
