@@ -199,7 +199,10 @@ let roomTests: [Target] = [
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests(
     "FleetTests", "Product/FleetTests",
-    ["Fleet", "Link", "Store", "Vault", "Web", "Events", "Evidence", "Basics", "TestSupport", logging],
+    [
+      "Fleet", "Link", "Store", "Vault", "Web", "Events", "Evidence", "Work", "Basics", "TestSupport", coreMetrics,
+      logging,
+    ],
     resources: [.copy("Plots")]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(

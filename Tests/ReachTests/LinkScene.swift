@@ -54,19 +54,20 @@ final class LinkScene: Sendable {
     (authority, _) = try Authority.make(at: clock.now)
     delegate = RecordingDelegate(clock: clock)
     gateway = try await Self.gateway(
-      authority, delegate, clock, bufferedBytesPerConnectionMax: bufferedBytesPerConnectionMax)
+      authority, delegate, clock, bufferedBytesPerConnectionMax: bufferedBytesPerConnectionMax, node: "a")
     directory = NSTemporaryDirectory() + "aw-link-" + Base64URL.encode([UInt8].random(count: 9))
     running = Running(gateway)
   }
 
   static func gateway(
     _ authority: Authority, _ delegate: RecordingDelegate, _ clock: WallClock,
-    bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax
+    bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax, node: String? = nil
   ) async throws -> AWGateway {
     var configuration = AWGateway.Configuration(
       address: "127.0.0.1", port: 0, authorities: try Authorities(signer: authority), reconnectSpread: .milliseconds(50)
     )
     configuration.bufferedBytesPerConnectionMax = bufferedBytesPerConnectionMax
+    configuration.node = node
     return try await AWGateway.listen(
       configuration, delegate: delegate, clock: clock, logger: Logger(label: "gateway"))
   }
@@ -114,6 +115,8 @@ final class RecordingDelegate: GatewayDelegate {
   private let refused: AsyncStream<HostID>.Continuation
   private let reports: AsyncStream<TrustReport>
   private let reported: AsyncStream<TrustReport>.Continuation
+  private let departed: AsyncStream<HostID>
+  private let departures: AsyncStream<HostID>.Continuation
   private let used = NIOLockedValueBox<Set<String>>([])
 
   private let clock: WallClock
@@ -125,6 +128,7 @@ final class RecordingDelegate: GatewayDelegate {
     (heartbeats, beats) = AsyncStream.makeStream()
     (refusals, refused) = AsyncStream.makeStream()
     (reports, reported) = AsyncStream.makeStream()
+    (departed, departures) = AsyncStream.makeStream()
   }
 
   func enrol(_ request: EnrolmentRequest, with authorities: Authorities) async throws -> EnrolmentGrant {
@@ -158,6 +162,7 @@ final class RecordingDelegate: GatewayDelegate {
   func disconnected(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async {
     lost.yield(seen)
   }
+  func moved(_ host: HostID, connections: @escaping @Sendable () -> Int) async { departures.yield(host) }
 
   func nextHello() async -> Hello? {
     for await hello in arrivals { return hello }
@@ -169,6 +174,10 @@ final class RecordingDelegate: GatewayDelegate {
   }
   func nextHeartbeat() async -> Heartbeat? {
     for await heartbeat in heartbeats { return heartbeat }
+    return nil
+  }
+  func nextMove() async -> HostID? {
+    for await host in departed { return host }
     return nil
   }
   func nextRefusal() async -> HostID? {

@@ -138,6 +138,40 @@ struct TwoConnectionsTests {
     try await pair.close()
   }
 
+  @Test("a second control plane gets the second connection before the first has let go of it, and that is no loss")
+  func moves() async throws {
+    let pair = try await Pair()
+    let first = pair.scene.gateway
+    let second = try await LinkScene.gateway(pair.scene.authority, pair.scene.delegate, pair.scene.clock, node: "b")
+    let running = Running(second)
+    let connector = try pair.scene.connector(pair.runtime, connections: 2)
+    _ = try await pair.bothSlots()
+    let bytes = ByteBuffer(string: "under way")
+    let streams = [
+      try await HeldStream.open(first, pair.host, pair.instance),
+      try await HeldStream.open(first, pair.host, pair.instance),
+    ]
+    for stream in streams { #expect(try await stream.echo(bytes) == bytes) }
+    first.announce([
+      .init(node: "a", address: "127.0.0.1", port: first.port),
+      .init(node: "b", address: "127.0.0.1", port: second.port),
+    ])
+    let hello = try #require(await pair.scene.delegate.nextHello())
+    #expect(hello.slot == 1 && hello.previousLoss == nil)
+    #expect(second.connections(of: pair.host) == 1)
+    for _ in 0..<20 { #expect(try await exchange(second, pair.host, pair.instance, bytes) == bytes) }
+    // What was under way on the connection that moved ends in its own time.
+    for stream in streams {
+      #expect(try await stream.echo(bytes) == bytes)
+      try await stream.close()
+    }
+    #expect(await pair.scene.delegate.nextMove() == pair.host)
+    #expect(first.connections(of: pair.host) == 1)
+    await connector.cancel()
+    await running.cancel()
+    try await pair.close()
+  }
+
   @Test("a Connector that leaves finishes what is under way, and another process takes over without a gap")
   func connectorLeaves() async throws {
     let pair = try await Pair()

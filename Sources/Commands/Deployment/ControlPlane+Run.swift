@@ -86,24 +86,11 @@ extension ControlPlane {
   /// The control plane's own services, in the order in which they start; they stop in reverse.
   private var own: [any Service] {
     let (publisher, access, fleet, logger) = (publisher, access, fleet, logger)
-    let (store, node, clock) = (store, node, clock)
     return [
-      Loop("claim") {
-        try await cancelWhenGracefulShutdown {
-          while (try? await Task.sleep(for: DeploymentRecords.claimRenewed)) != nil {
-            do {
-              try await DeploymentRecords.claim(node, in: store, at: clock.now)
-            } catch let error as AWError where error.code == .dataInUse {
-              // Two would carry out the same work: the one that lost the database ends.
-              throw error
-            } catch {
-              logger.warning("The claim on the database could not be renewed", metadata: ["error": "\(error)"])
-            }
-          }
-        }
-      },
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
-      feed, gateway, authorities, paths, engine, alertsEngine, samples, watch, linkWatch,
+      // They end in reverse: what this one watches and works on is let go before it is handed over, and handed over
+      // before the links are drained.
+      feed, gateway, authorities, paths, nodes, engine, alertsEngine, samples, watch, linkWatch,
       FleetMetrics(reader: reader, evidence: evidence, factory: metrics, logger: logger),
       Loop("sweep") {
         await cancelWhenGracefulShutdown {

@@ -4,6 +4,7 @@ import Basics
 import Events
 import Evidence
 import Fleet
+import Foundation
 import Gateway
 import Link
 import Logging
@@ -38,8 +39,8 @@ public final class ControlPlane: Sendable {
   let evidence: EvidenceLog
   let acts: Acts
   let directory: DataDirectory
-  /// Names this control plane among those that could use the same database: it belongs to the data directory.
-  let node: String
+  /// This control plane's place among those that share the database.
+  public let nodes: NodeKeeper
   let settings: ControlPlaneSettings
   let authorities: AuthorityService
   let policy = StatusPolicy()
@@ -84,58 +85,67 @@ public final class ControlPlane: Sendable {
     let (evidence, feed) = (EvidenceLog(), LiveFeed())
     self.evidence = evidence
     self.feed = feed
-    node = try await vault.putIfAbsent(try SecretReference("deployment/node")) { .randomHex(byteCount: 16) }
-      .withText { $0 }
-    try await DeploymentRecords.claim(node, in: store, at: clock.now)
+    let node = try directory.nodeID(at: clock.now)
     let deployment = try await DeploymentRecords.identity(in: store, at: clock.now)
     eventSource = "urn:aw:\(deployment)"
     publisher = try await EvidencePublisher(
       log: evidence, store: store, vault: vault, directory: directory.evidence, origin: "aw/\(deployment)",
       clock: clock, logger: logger, published: { feed.publish(LiveEvent(topic: EvidenceRoutes.topic)) })
+    // Before anything of this vault is used or tidied up.
+    try await DeploymentRecords.check(vault: publisher.verifierKey.text, in: store)
     let metrics = PrometheusRegistry()
     self.metrics = metrics
     let (changes, conscience, index) = (Changes(feed: feed), Conscience(), FleetIndex())
     let outbox = EventOutbox(appended: { changes.eventAppended() })
     let keeper = AuthorityKeeper(store: store, vault: vault)
+    let share = FleetShare(node: node, run: Hex.encode([UInt8].random(count: 12)), metrics: metrics)
     let gatekeeper = FleetGatekeeper(
-      store: store, evidence: evidence, outbox: outbox, metrics: metrics, clock: clock, logger: logger,
+      node: node, store: store, evidence: evidence, outbox: outbox, metrics: metrics, clock: clock, logger: logger,
       changed: { changes.linkChanged($0) }, told: { changes.told($0, by: $1) })
     // Before the first Host is back: what it tells then belongs to this.
     try await gatekeeper.recordCrash()
-    gateway = try await AWGateway.listen(
-      .init(
-        address: settings.gateway.address, port: settings.gateway.port,
-        authorities: try await keeper.take(at: clock.now)),
-      delegate: gatekeeper, clock: clock, logger: logger)
+    var listening = AWGateway.Configuration(
+      address: settings.gateway.address, port: settings.gateway.port, authorities: try await keeper.take(at: clock.now))
+    listening.node = node.text
+    gateway = try await AWGateway.listen(listening, delegate: gatekeeper, clock: clock, logger: logger)
     samples = SampleKeeper(store: store, clock: clock, logger: logger)
     paths = try ControlPaths(
       gateway: gateway, vault: vault, folder: try directory.socketFolder(), logger: logger)
     let walk = ChainWalk(paths: paths, vault: vault, clock: clock, version: Release.version)
     let steps = InstanceSteps(
       store: store, vault: vault, paths: paths, evidence: evidence, outbox: outbox, index: index,
-      samples: samples, clock: clock, version: Release.version, model: settings.model, readyWithin: settings.readyWithin
-    )
+      samples: samples, share: share, clock: clock, version: Release.version, model: settings.model,
+      readyWithin: settings.readyWithin)
     watch = ChainWatch(
       walk: walk, steps: steps,
       policy: policy, conscience: conscience, metrics: metrics, logger: logger,
       changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
+    nodes = NodeKeeper(
+      identity: .init(
+        id: node, name: settings.name ?? ProcessInfo.processInfo.hostName,
+        gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
+        program: Release.program, isShared: settings.postgres != nil),
+      share: share, store: store, evidence: evidence, outbox: outbox, gatekeeper: gatekeeper, gateway: gateway,
+      metrics: metrics, clock: clock, logger: logger, moved: { changes.moved(taken: $0, lost: $1) })
+    changes.nudge(nodes)
     engine = WorkEngine(
-      store: store, plans: steps.plans, clock: clock, logger: logger,
+      store: store, plans: steps.plans, clock: clock, logger: logger, owns: { try steps.owns($0, in: $1) },
       journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
       changed: { changes.operationChanged($0) })
     acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
     authorities = AuthorityService(acts: acts, keeper: keeper, gateway: gateway, clock: clock, logger: logger)
     fleet = FleetService(
-      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, model: settings.model,
+      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, model: settings.model,
       changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, evidence: evidence, gateway: gateway, policy: policy, conscience: conscience, index: index,
-      samples: samples, clock: clock)
-    linkWatch = LinkWatch(store: store, outbox: outbox, conscience: conscience, clock: clock, logger: logger)
+      samples: samples, share: share, clock: clock)
+    linkWatch = LinkWatch(
+      store: store, outbox: outbox, conscience: conscience, share: share, clock: clock, logger: logger)
     let sender = EndpointSender(vault: vault, logger: logger)
     alertsEngine = AlertsEngine(
-      store: store, clock: clock, sender: node, publicURL: settings.publicURL, metrics: metrics, logger: logger,
+      store: store, clock: clock, sender: node.text, publicURL: settings.publicURL, metrics: metrics, logger: logger,
       send: { await sender.send($0, to: $1, at: $2) }, changed: { changes.alertsChanged() })
     changes.tell(alertsEngine)
     alerts = AlertsService(
@@ -150,6 +160,9 @@ public final class ControlPlane: Sendable {
       store: store, acts: acts,
       csrfKey: try await vault.putIfAbsent(try SecretReference("web/csrf-key")) { .randomHex(byteCount: 32) },
       clock: clock, logger: logger)
+    try await nodes.join()
+    // What nobody else holds is this one's before it answers anybody.
+    try await nodes.look()
   }
 
   /// Names the authority that signs now.
@@ -199,10 +212,12 @@ private final class Changes: Sendable {
   private let feed: LiveFeed
   private let watch = Late<ChainWatch>()
   private let alerts = Late<AlertsEngine>()
+  private let nodes = Late<NodeKeeper>()
 
   init(feed: LiveFeed) { self.feed = feed }
 
   func watch(with watch: ChainWatch) { self.watch.set(watch) }
+  func nudge(_ nodes: NodeKeeper) { self.nodes.set(nodes) }
   func tell(_ alerts: AlertsEngine) { self.alerts.set(alerts) }
   func eventAppended() { alerts.value?.nudge() }
   func alertsChanged() { feed.publish(LiveEvent(topic: AlertsRoutes.topic)) }
@@ -214,6 +229,13 @@ private final class Changes: Sendable {
   func linkChanged(_ host: HostID) {
     publish(.hosts)
     watch.value?.linkChanged(host)
+    nodes.value?.nudge()
+  }
+
+  /// Hosts fell to this control plane, or to another one.
+  func moved(taken: Set<HostID>, lost: Set<HostID>) {
+    watch.value?.moved(taken: taken, lost: lost)
+    publish(.hosts)
   }
 
   func told(_ heartbeat: Heartbeat, by host: HostID) { watch.value?.heard(heartbeat, from: host) }
@@ -224,7 +246,8 @@ private final class Changes: Sendable {
     switch change {
     case .instances(let id): watch.value?.changed(id)
     case .path(let id): watch.value?.changed(id, andCheck: true)
-    case .orgs, .hosts: break
+    case .hosts: nodes.value?.nudge()
+    case .orgs: break
     }
   }
 

@@ -67,6 +67,8 @@ public struct ControlPlaneSettings: Sendable {
   public var publicURL: String?
   /// A libpq connection string; nil keeps the database in the data directory, as SQLite.
   public var postgres: Secret?
+  /// What people call this control plane among several; nil takes this machine's name.
+  public var name: String?
   public var model: FixtureModel?
   public var metricsArePublic = false
   /// How long a Gateway may take from its start until it is ready.

@@ -1,24 +1,30 @@
 import Basics
 import Crypto
+import Fleet
 import Foundation
 import Vault
 
 /// The directory that one control plane, or one Connector, keeps its data in. Held by one process at a time.
 ///
 /// - `aw.sqlite`: the database (unless PostgreSQL has it). `vault`, `vault.key`: the secrets and the key to them.
+/// - `node`: what this control plane is called among those that share a database.
 /// - `evidence/`: the published log. `context.json`: how the other verbs find the control plane.
 /// - `paths/`: sockets and keys of ssh forwards, while they are in use.
 /// - `host/`: of `aw up`: what the Connector of this machine keeps.
 /// - `lock`: held while a process uses the directory.
 public final class DataDirectory: Sendable {
   public let path: String
+  /// The folder of `vault` and `vault.key`: this directory, or one that several control planes share.
+  private let vaultFolder: String
   private let descriptor: Int32
 
   /// Makes the directory (0700) when it is missing, and takes it.
   ///
+  /// - Parameter vault: the folder of the vault, which must be there; nil keeps it in this directory.
   /// - Throws: `dataInUse` when another process has it, `dataUnwritable` when it cannot be used, `storeFull`.
-  public init(_ given: String) throws {
-    path = URL(filePath: given).standardizedFileURL.path(percentEncoded: false).trimmingSlash
+  public init(_ given: String, vault: String? = nil) throws {
+    path = Self.standard(given)
+    vaultFolder = vault.map(Self.standard) ?? path
     do {
       try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -40,9 +46,33 @@ public final class DataDirectory: Sendable {
 
   deinit { close(descriptor) }
 
+  private static func standard(_ path: String) -> String {
+    URL(filePath: path).standardizedFileURL.path(percentEncoded: false).trimmingSlash
+  }
+
+  public var vault: String { vaultFolder + "/vault" }
+  public var vaultKey: String { vaultFolder + "/vault.key" }
+
+  /// This control plane's own id, made on first use. It belongs to the directory, not to the vault that several share.
+  ///
+  /// - Throws: `dataUnwritable` when the file cannot be read or made.
+  func nodeID(at now: Timestamp) throws -> NodeID {
+    let file = path + "/node"
+    if let data = FileManager.default.contents(atPath: file) {
+      let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+      guard let id = NodeID(text) else { throw DataDirectory.unwritable(path, CocoaError(.fileReadCorruptFile)) }
+      return id
+    }
+    let made = NodeID.make(at: now)
+    do {
+      try DurableFile.replace(file, with: Array((made.text + "\n").utf8), mode: 0o600)
+    } catch {
+      throw DataDirectory.unwritable(path, error)
+    }
+    return made
+  }
+
   public var database: String { path + "/aw.sqlite" }
-  public var vault: String { path + "/vault" }
-  public var vaultKey: String { path + "/vault.key" }
   public var evidence: String { path + "/evidence" }
   public var context: String { path + "/context.json" }
   public var host: String { path + "/host" }

@@ -23,31 +23,19 @@ public enum DeploymentRecords {
       """, [.text(name), .text(value)])
   }
 
-  /// How long a control plane that does not renew its claim keeps it, and how often it renews.
-  static let claimLasts = Duration.seconds(30)
-  static let claimRenewed = Duration.seconds(10)
-
-  private struct Claim: Codable {
-    let node: String
-    let until: Timestamp
-  }
-
-  /// Takes the database for one control plane, or renews that. The same node may take it again at once, as after a
-  /// crash.
+  /// Holds this control plane's vault against the database: the first one settles which vault the deployment has, by
+  /// the key that checks its evidence.
   ///
-  /// - Throws: `dataInUse` while another node has it.
-  static func claim(_ node: String, in store: Store, at now: Timestamp) async throws {
+  /// - Throws: `nodeVaultForeign` when this one has another.
+  static func check(vault key: String, in store: Store) async throws {
     try await store.write { tx in
-      if let text = try value("claim", in: tx) {
-        let held = try JSONValue.decode(Claim.self, from: text)
-        guard held.node == node || held.until <= now else {
-          throw AWError(
-            .dataInUse, "Another control plane uses this database.",
-            next: "Stop it, or give this one a database of its own. If it crashed, wait half a minute.")
-        }
+      guard let known = try value("vault", in: tx) else { return try set("vault", key, in: tx) }
+      guard known == key else {
+        throw AWError(
+          .nodeVaultForeign, "The vault of this control plane is not the one that this database belongs to.",
+          next: "Name the vault of the control plane that is there with --vault. The authority that Hosts trust "
+            + "and the secrets of the Instances are in it.")
       }
-      let claim = Claim(node: node, until: now.advanced(by: claimLasts))
-      try set("claim", try JSONValue(encoding: claim).canonical, in: tx)
     }
   }
 

@@ -21,7 +21,8 @@ struct AW: AsyncParsableCommand {
       CommandGroup(
         name: "Look",
         subcommands: [
-          StatusCommand.self, LossCommands.self, AlertCommands.self, EvidenceCommands.self, DoctorCommand.self,
+          StatusCommand.self, NodeCommands.self, LossCommands.self, AlertCommands.self, EvidenceCommands.self,
+          DoctorCommand.self,
         ]),
       CommandGroup(
         name: "Change",

@@ -32,6 +32,13 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     completion: .file())
   var postgres: String?
   @Option(
+    help: ArgumentHelp(
+      "The folder of the vault and its key, when several control planes share them; else the data directory.",
+      valueName: "dir"), completion: .directory)
+  var vault: String?
+  @Option(help: ArgumentHelp("What to call this control plane among several; else this machine's name."))
+  var name: String?
+  @Option(
     help: ArgumentHelp("The model endpoint of synthetic Orgs, as Hosts reach it: http://…/v1.", valueName: "url"))
   var fixtureModel: String?
   @Option(help: ArgumentHelp("A file with the key of that endpoint.", valueName: "file"), completion: .file())
@@ -49,13 +56,15 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
         act: "serve", subject: "this machine",
         steps: [
           "Keep everything in \(path), made with mode 0700 when it is missing.",
+          "Keep the vault in \(vault ?? path).",
           "Keep the database in \(postgres == nil ? "SQLite, in that directory" : "PostgreSQL").",
           "Serve the console and the API at \(listen).", "Wait for Hosts at \(gatewayListen).",
         ])
       return try Console.show(plan, json: output.json)
     }
     let logger = log.logger("aw", default: .info)
-    let control = try await ControlPlane.open(try DataDirectory(path), settings, logger: logger)
+    let control = try await ControlPlane.open(
+      try DataDirectory(path, vault: vault), settings, logger: logger)
     try await control.run { [output] running in
       if output.json {
         try Console.json(running.context)
@@ -76,6 +85,7 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     }
     settings.publicURL = try publicURL.map(Self.base)
     settings.postgres = try postgres.map { try SecretFile.read($0) }
+    settings.name = try name.map(Self.nodeName)
     settings.metricsArePublic = publicMetrics
     if let fixtureModel {
       let url = try Self.web(fixtureModel, like: "http://10.0.0.5:8081/v1")
@@ -90,6 +100,14 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
       throw AWError(.usage, "\(text.quoted) is no http URL.", next: "Write it like \(example).")
     }
     return url
+  }
+
+  private static func nodeName(_ text: String) throws -> String {
+    guard (1...64).contains(text.count), text.allSatisfy({ $0.isASCII && !$0.isWhitespace && !$0.isNewline }) else {
+      throw AWError(
+        .usage, "\(text.quoted) is no name for a control plane.", next: "Use 1 to 64 characters without spaces.")
+    }
+    return text
   }
 
   /// A URL without the slash at its end.

@@ -26,6 +26,7 @@ extension ErrorCode {
   public static let notFound = ErrorCode("request.not-found", http: 404)
   public static let dataInUse = ErrorCode("data.in-use", http: 503)
   public static let dataUnwritable = ErrorCode("data.unwritable", http: 500)
+  public static let nodeVaultForeign = ErrorCode("node.vault-foreign", http: 500)
   public static let portTaken = ErrorCode("listen.port-taken", http: 409)
   public static let conflict = ErrorCode("request.conflict", http: 409)
   public static let tooLarge = ErrorCode("request.too-large", http: 413)
@@ -129,7 +130,8 @@ extension ErrorCode {
   public static let silenceWithoutEnd = ErrorCode("silence.without-end", http: 400, exit: 2)
 
   public static let all: [ErrorCode] = [
-    internalFailure, usage, notFound, dataInUse, dataUnwritable, portTaken, conflict, tooLarge, slugInvalid, slugTaken,
+    internalFailure, usage, notFound, dataInUse, dataUnwritable, nodeVaultForeign, portTaken, conflict, tooLarge,
+    slugInvalid, slugTaken,
     confirmationMissing,
     idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,

@@ -44,6 +44,20 @@ public struct EventOutbox: Sendable {
     try !tx.run("SELECT sequence FROM event WHERE id = ?", [.text(id)]).isEmpty
   }
 
+  /// Looks back so far for what is open.
+  static let openSearched = 1_000
+
+  /// The events of these types that opened something that is still open, newest first.
+  public static func open(_ types: [EventType], in tx: Transaction) throws -> [Event] {
+    let marks = types.map { _ in "?" }.joined(separator: ", ")
+    let newest = try tx.run(
+      "SELECT sequence, event FROM event WHERE type IN (\(marks)) ORDER BY sequence DESC LIMIT \(openSearched)",
+      types.map { .text($0.rawValue) }
+    ).map { try read($0).event }
+    var seen: Set<String> = []
+    return newest.filter { event in event.condition.map { seen.insert($0.key).inserted && $0.isOpen } ?? false }
+  }
+
   /// The number of the newest event; 0 before the first.
   public static func head(in tx: Transaction) throws -> Int64 {
     try tx.run("SELECT sequence FROM event_head WHERE id = 1").first?.integer("sequence") ?? 0

@@ -10,7 +10,7 @@ public struct StoreLimits: Sendable {
   public var lend: Duration = .seconds(30)
   /// How long a transaction may sit without a statement before the server ends it, so that a machine that vanished
   /// with the write lock does not stop the others (PostgreSQL).
-  public var idleTransaction: Duration = .seconds(60)
+  public var idleTransaction: Duration = .seconds(10)
   /// How many connections read at the same time (SQLite).
   public var readersMax = 5
 

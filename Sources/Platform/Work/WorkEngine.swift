@@ -17,19 +17,30 @@ public final class WorkEngine: Service {
     case failed
   }
 
+  /// Whether an operation is for this engine: of several control planes on one database, one carries it out. Asked in
+  /// the transaction that reads or writes it.
+  public typealias Owns = @Sendable (WorkOperation, Transaction) throws -> Bool
+
+  /// How often it looks for operations that others queued, or that fell to it.
+  static let lookEvery = Duration.seconds(1)
+
   private let store: Store
   private let plans: [String: OperationPlan]
   private let clock: WallClock
   private let logger: Logger
   private let journal: Journal
   private let changed: @Sendable (WorkOperation) -> Void
+  private let owns: Owns
+  private let timer: any Clock<Duration>
+  private let underWay = Mutex<Set<OperationID>>([])
   private let nudges: AsyncStream<OperationID>
   private let nudge: AsyncStream<OperationID>.Continuation
 
   /// - Parameter changed: told after every commit, for live pages.
   public init(
-    store: Store, plans: [OperationPlan], clock: WallClock, logger: Logger, journal: @escaping Journal,
-    changed: @escaping @Sendable (WorkOperation) -> Void
+    store: Store, plans: [OperationPlan], clock: WallClock, logger: Logger,
+    timer: any Clock<Duration> = ContinuousClock(), owns: @escaping Owns = { _, _ in true },
+    journal: @escaping Journal, changed: @escaping @Sendable (WorkOperation) -> Void
   ) {
     self.store = store
     self.plans = Dictionary(plans.map { ($0.kind, $0) }) { first, _ in first }
@@ -37,6 +48,8 @@ public final class WorkEngine: Service {
     self.logger = logger
     self.journal = journal
     self.changed = changed
+    self.owns = owns
+    self.timer = timer
     (nudges, nudge) = AsyncStream.makeStream()
   }
 
@@ -62,29 +75,54 @@ public final class WorkEngine: Service {
   }
 
   public func run() async throws {
-    for operation in try await store.read({ try WorkRecords.unfinished(in: $0) }) {
-      logger.notice(
-        "an operation is taken up again", metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)"])
-      nudge.yield(operation.id)
-    }
     await cancelWhenGracefulShutdown {
       await withDiscardingTaskGroup { group in
-        var taken: Set<OperationID> = []
-        for await id in self.nudges where taken.insert(id).inserted {
-          group.addTask { await self.carryOut(id) }
+        group.addTask { await self.lookAgainAndAgain() }
+        for await id in self.nudges {
+          guard self.underWay.withLock({ $0.insert(id).inserted }) else { continue }
+          group.addTask {
+            await self.carryOut(id)
+            self.underWay.withLock { _ = $0.remove(id) }
+          }
         }
+        group.cancelAll()
       }
     }
   }
+
+  /// Finds what an earlier process left, what another control plane queued, and what fell to this one.
+  private func lookAgainAndAgain() async {
+    repeat {
+      do {
+        let unfinished = try await store.read { [owns] tx in
+          try WorkRecords.unfinished(in: tx).filter { try owns($0, tx) }
+        }
+        let known = underWay.withLock { $0 }
+        for operation in unfinished where !known.contains(operation.id) {
+          logger.notice(
+            "an operation is taken up", metadata: ["operation": "\(operation.id)", "kind": "\(operation.kind)"])
+          nudge.yield(operation.id)
+        }
+      } catch {
+        logger.error("the operations could not be read", metadata: ["error": "\(error)"])
+      }
+    } while (try? await timer.sleep(for: Self.lookEvery)) != nil
+  }
+
+  /// Another control plane carries the operation out from here on.
+  private struct NotOurs: Error {}
 
   private func carryOut(_ id: OperationID) async {
     var failures = 0
     while !Task.isCancelled {
       do {
-        guard var operation = try await store.read({ try WorkRecords.find(id, in: $0) }),
-          let plan = plans[operation.kind]
-        else { return }
+        let found = try await store.read { [owns] tx in
+          try WorkRecords.find(id, in: tx).flatMap { try owns($0, tx) ? $0 : nil }
+        }
+        guard var operation = found, let plan = plans[operation.kind] else { return }
         while !operation.isFinished, !Task.isCancelled { try await advance(&operation, plan) }
+        return
+      } catch is NotOurs {
         return
       } catch {
         // The database could not take the step's result. The step is idempotent: it is tried again.
@@ -138,6 +176,7 @@ public final class WorkEngine: Service {
           try await save(&operation, nil)
         }
         try await Task.sleep(for: pause)
+        try await checkOwner(of: operation)
         pause = min(pause * 2, .seconds(2))
       }
     }
@@ -157,6 +196,7 @@ public final class WorkEngine: Service {
         logger.notice("an undo is tried again", metadata: ["step": "\(step.name)", "reason": "\(error.chain)"])
         try await save(&operation, nil)
         try await Task.sleep(for: pause)
+        try await checkOwner(of: operation)
         pause = min(pause * 2, .seconds(60))
       }
     }
@@ -164,10 +204,16 @@ public final class WorkEngine: Service {
     try await save(&operation, .stepUndone(step.name))
   }
 
+  private func checkOwner(of operation: WorkOperation) async throws {
+    let isOurs = try await store.read { [owns] in try owns(operation, $0) }
+    guard isOurs else { throw NotOurs() }
+  }
+
   private func save(_ operation: inout WorkOperation, _ event: WorkEvent?) async throws {
     operation.updatedAt = clock.now
     let snapshot = operation
-    try await store.write { [journal, changed] tx in
+    try await store.write { [journal, changed, owns] tx in
+      guard try owns(snapshot, tx) else { throw NotOurs() }
       try WorkRecords.update(snapshot, in: tx)
       if let event { try journal(snapshot, event, tx) }
       switch snapshot.progress.state {

@@ -24,6 +24,8 @@ struct ChainRecorder: Sendable {
   let clock: WallClock
   var policy = StatusPolicy()
   let index: FleetIndex
+  /// What this control plane may write; nil when there is no other that could.
+  var share: FleetShare?
   /// Told of every Instance whose evidence says something else than before.
   var changed: @Sendable (InstanceID) -> Void = { _ in }
 
@@ -38,13 +40,17 @@ struct ChainRecorder: Sendable {
     let report: ChainReport
     /// Something larger than the Instance is told of instead of it: its change is recorded, and nobody is told.
     var isHeld = false
+    /// By which the finder holds the Instance's Host; nil when it does not.
+    var token: Int64?
   }
 
   /// - Returns: the evidence as it is now.
   @discardableResult
   func record(_ report: ChainReport, of instance: Instance, doubt: SelfDoubt? = nil) async throws -> StatusEvidence {
     try await index.load([instance.id], from: store)
-    try await record([Finding(id: instance.id, asked: instance.state, report: report)], doubt: doubt)
+    let finding = Finding(
+      id: instance.id, asked: instance.state, report: report, token: share?.token(of: instance.host))
+    try await record([finding], doubt: doubt)
     return index.evidence(of: instance.id) ?? StatusEvidence()
   }
 
@@ -77,11 +83,18 @@ struct ChainRecorder: Sendable {
   }
 
   private func write(_ findings: [Finding], doubt: SelfDoubt?, at now: Timestamp) async throws {
-    try await store.write { tx in
+    let fenced = try await store.write { tx in
+      let held = try share.map { try NodeRecords.held(findings.map(\.id.text), run: $0.run, in: tx) }
+      var fenced: [InstanceID] = []
       for finding in findings {
         // Removed meanwhile: there is nothing to record it with.
         guard let instance = try FleetRecords.instance(finding.id, in: tx), var known = index.evidence(of: finding.id)
         else { continue }
+        // Another control plane holds its Host by a newer token: this verdict does not count.
+        if let held, finding.token == nil || held[finding.id.text]?.token != finding.token {
+          fenced.append(finding.id)
+          continue
+        }
         if finding.report.result(.turn) != nil {
           try append(.instanceChecked, try summary(finding.report), instance, at: now, in: tx)
         }
@@ -95,7 +108,15 @@ struct ChainRecorder: Sendable {
           changed(finding.id)
         }
       }
+      return fenced
     }
+    giveUp(fenced)
+  }
+
+  /// Forgets what was seen of Instances that another control plane has: what that one records is read instead.
+  private func giveUp(_ fenced: [InstanceID]) {
+    share?.fenced(fenced.count)
+    for id in fenced { index.forget(id) }
   }
 
   /// Records a change of status once; one that goes back and forth is recorded as that, once.
@@ -154,17 +175,30 @@ struct ChainRecorder: Sendable {
     let now = clock.now
     var wrote = false
     while case let pending = index.pending(now: now, apart: all ? .zero : policy.interval), !pending.isEmpty {
-      try await store.write { tx in
+      let fenced = try await store.write { tx in
+        let all = pending.whole.map(\.id) + pending.good.values.joined()
         // What was removed meanwhile must not come back.
-        let present = try FleetRecords.present(pending.whole.map(\.id), in: tx)
-        for (id, evidence) in pending.whole where present.contains(id) {
+        let mine = try writable(all, in: tx)
+        for (id, evidence) in pending.whole where mine.contains(id) {
           try FleetRecords.save(evidence, of: id, at: now, in: tx)
         }
-        for (goodAt, ids) in pending.good { try FleetRecords.save(goodAt: goodAt, of: ids, in: tx) }
+        for (goodAt, ids) in pending.good {
+          let ids = ids.filter(mine.contains)
+          if !ids.isEmpty { try FleetRecords.save(goodAt: goodAt, of: ids, in: tx) }
+        }
         tx.afterCommit { index.stored(pending, at: now) }
+        return all.filter { !mine.contains($0) }.compactMap { InstanceID($0) }
       }
+      giveUp(fenced)
       wrote = true
     }
     return wrote
+  }
+
+  /// Those of these Instances that are there and that this control plane may write of.
+  private func writable(_ ids: [String], in tx: Transaction) throws -> Set<String> {
+    guard let share else { return try FleetRecords.present(ids, in: tx) }
+    let held = try NodeRecords.held(ids, run: share.run, in: tx)
+    return Set(held.filter { share.token(of: $0.value.host) == $0.value.token }.keys)
   }
 }

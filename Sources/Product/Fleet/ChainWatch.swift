@@ -27,6 +27,8 @@ public final class ChainWatch: Service {
   static let rereadEvery = Duration.seconds(30)
   /// After a start Hosts need some time to dial again: until then a missing link says nothing about an Instance.
   static let grace = Duration.seconds(15)
+  /// The same for what was another control plane's: its Hosts may still be on their way here.
+  static let takeoverGrace = Duration.seconds(60)
   /// A check that takes longer than this, its model turn apart, has its next one in the slow lane.
   static let slowAfter = Duration.seconds(2)
   /// How often it dials its own AW Gateway, and for how long.
@@ -38,13 +40,13 @@ public final class ChainWatch: Service {
   private let walk: ChainWalk
   private let recorder: ChainRecorder
   private let index: FleetIndex
+  private let share: FleetShare
   private let store: Store
   private let clock: WallClock
   private let policy: StatusPolicy
   private let logger: Logger
   private let timer: any Clock<Duration>
   private let state: Mutex<WatchState>
-  private let startedAt: Timestamp
   private let conscience: Conscience
   private let counters: FleetCounters
   private let samples: SampleKeeper
@@ -58,6 +60,7 @@ public final class ChainWatch: Service {
     case link(HostID)
     /// Nil when any may have changed.
     case changed(InstanceID?, check: Bool)
+    case moved(taken: Set<HostID>, lost: Set<HostID>)
   }
 
   /// - Parameter changed: told of every Instance whose evidence changed, for live pages.
@@ -70,10 +73,10 @@ public final class ChainWatch: Service {
     store = steps.store
     clock = steps.clock
     index = steps.index
-    startedAt = clock.now
+    share = steps.share
     recorder = ChainRecorder(
       store: steps.store, evidence: steps.evidence, outbox: steps.outbox, clock: steps.clock, policy: policy,
-      index: steps.index, changed: changed)
+      index: steps.index, share: steps.share, changed: changed)
     self.policy = policy
     self.conscience = conscience
     counters = FleetCounters(factory: metrics)
@@ -97,6 +100,9 @@ public final class ChainWatch: Service {
   ///
   /// - Parameter andCheck: it is also to be checked soon, whatever the schedule says.
   public func changed(_ id: InstanceID?, andCheck: Bool = false) { speaker.yield(.changed(id, check: andCheck)) }
+
+  /// Hosts fell to this control plane, or to another one.
+  public func moved(taken: Set<HostID>, lost: Set<HostID>) { speaker.yield(.moved(taken: taken, lost: lost)) }
 
   public func run() async throws {
     await cancelWhenGracefulShutdown {
@@ -132,8 +138,10 @@ public final class ChainWatch: Service {
       switch word {
       case .heartbeat(let heartbeat, let host): try await take(heartbeat, from: host)
       case .link(let host):
+        guard share.holds(host) else { return }
         note(host, linked: walk.gateway.isConnected(host))
         try await lookAtOutages()
+      case .moved(let taken, let lost): await move(taken, lost)
       case .changed(nil, _): await reread()
       case .changed(let id?, let check): try await reread(id, check: check)
       }
@@ -146,9 +154,12 @@ public final class ChainWatch: Service {
 
   private func reread() async {
     do {
-      let (all, busy) = try await store.read { tx in
+      let (every, busy) = try await store.read { tx in
         (try FleetRecords.watched(in: tx), try WorkRecords.busySubjects(in: tx))
       }
+      let all = every.filter { share.holds($0.host) }
+      // What is in memory of those that are new here is as old as the last reading.
+      for id in state.withLock({ state in all.map(\.id).filter { state.watched[$0] == nil } }) { index.forget(id) }
       try await index.load(all.map(\.id), from: store)
       let present = Set(all.map(\.id))
       for id in state.withLock({ Array($0.watched.keys) }) where !present.contains(id) { forget(id) }
@@ -162,7 +173,8 @@ public final class ChainWatch: Service {
     let (instance, isBusy) = try await store.read { tx in
       (try FleetRecords.instance(id, in: tx), try WorkRecords.isBusy(id.text, in: tx))
     }
-    guard let instance, instance.isWatched else { return forget(id) }
+    guard let instance, instance.isWatched, share.holds(instance.host) else { return forget(id) }
+    if state.withLock({ $0.watched[id] == nil }) { index.forget(id) }
     try await index.load([id], from: store)
     watch(instance, isBusy: isBusy)
     if instance.state != .active { conscience.forget(id) }
@@ -170,6 +182,22 @@ public final class ChainWatch: Service {
       state.withLock { $0.schedule.nudge(id, now: clock.now) }
       waker.yield()
     }
+  }
+
+  /// Lets go of Hosts that another control plane has now, and looks at those that are new here: what was found there
+  /// counts on, and is looked at again at once.
+  private func move(_ taken: Set<HostID>, _ lost: Set<HostID>) async {
+    for host in lost {
+      for id in state.withLock({ $0.leave(host, now: clock.now) }) { forget(id) }
+    }
+    guard !taken.isEmpty else { return }
+    for id in state.withLock({ state in taken.flatMap { state.leave($0, now: clock.now) } }) { forget(id) }
+    await reread()
+    let now = clock.now
+    state.withLock { state in
+      for host in taken { for instance in state.instances(on: host) { state.schedule.nudge(instance.id, now: now) } }
+    }
+    waker.yield()
   }
 
   private func watch(_ instance: Instance, isBusy: Bool) {
@@ -188,7 +216,9 @@ public final class ChainWatch: Service {
   // MARK: - Hosts
 
   private func note(_ host: HostID, linked: Bool) {
-    guard linked || clock.now.since(startedAt) >= Self.grace else { return }
+    // A link to another control plane is a link: the Host falls to that one soon.
+    let linked = linked || share.elsewhere(host) > 0
+    guard linked || !share.isGracious(with: host, at: clock.now) else { return }
     state.withLock { $0.note(host, linked: linked, now: clock.now) }
     waker.yield()
   }
@@ -230,7 +260,8 @@ public final class ChainWatch: Service {
   private func record(_ found: [(instance: Instance, report: ChainReport)]) async throws {
     let findings = found.map { instance, report in
       let isHeld = state.withLock { $0.isOut(instance) } || conscience.holds(instance)
-      return ChainRecorder.Finding(id: instance.id, asked: instance.state, report: report, isHeld: isHeld)
+      return ChainRecorder.Finding(
+        id: instance.id, asked: instance.state, report: report, isHeld: isHeld, token: share.token(of: instance.host))
     }
     let began = ContinuousClock.now
     let wrote = try await recorder.record(findings, doubt: conscience.doubt)
@@ -278,14 +309,15 @@ public final class ChainWatch: Service {
 
   /// What is larger than one Instance is one entry and one event, whatever it does to how many Instances.
   private func record(_ change: Conscience.Change) async throws {
+    let node = share.node
     switch change {
     case .began(let doubt, let lost):
       let data: JSONValue = [
         "cause": .string(doubt.cause.rawValue), "reason": .string(doubt.reason), "lost": .integer(Int64(lost)),
       ]
-      try await record(.disruptionBegan, data) { FleetEvents.disruption(doubt, lost: lost, at: $0) }
+      try await record(.disruptionBegan, data) { FleetEvents.disruption(doubt, lost: lost, by: node, at: $0) }
     case .ended:
-      try await record(.disruptionEnded, [:]) { FleetEvents.disruption(nil, lost: 0, at: $0) }
+      try await record(.disruptionEnded, [:]) { FleetEvents.disruption(nil, lost: 0, by: node, at: $0) }
     case .settling: judgeAnew { _ in true }
     case .scope(.settling(let scope)): judgeAnew { $0.member.scopes.contains(scope) }
     case .scope(.began(let scope, let lost, let all)):
@@ -294,12 +326,12 @@ public final class ChainWatch: Service {
         "scope": .string(scope.text), "lost": .integer(Int64(lost)), "instances": .integer(Int64(all)),
       ]
       try await record(.scopeDisruptionBegan, data) {
-        FleetEvents.scopeDisruption(scope, name: name, lost: (lost, all), at: $0)
+        FleetEvents.scopeDisruption(scope, name: name, lost: (lost, all), by: node, at: $0)
       }
     case .scope(.ended(let scope)):
       let name = try await name(scope)
       try await record(.scopeDisruptionEnded, ["scope": .string(scope.text)]) {
-        FleetEvents.scopeDisruption(scope, name: name, lost: nil, at: $0)
+        FleetEvents.scopeDisruption(scope, name: name, lost: nil, by: node, at: $0)
       }
     }
   }
@@ -308,10 +340,14 @@ public final class ChainWatch: Service {
     _ kind: EvidenceKind, _ data: JSONValue, _ event: @escaping @Sendable (Timestamp) -> Event
   ) async throws {
     let now = clock.now
-    logger.warning("what the Watchdog believes changed", metadata: ["kind": "\(kind)"])
-    try await store.write { [recorder] tx in
+    let told = event(now)
+    try await store.write { [recorder, share, logger] tx in
+      // Who watches nothing has nothing to tell; and what it told of while it did ends all the same.
+      let isOpen = try EventOutbox.open([told.type], in: tx).contains { $0.condition?.key == told.condition?.key }
+      guard try told.condition?.isOpen == true ? share.holdsAny(in: tx) : isOpen else { return }
+      logger.warning("what the Watchdog believes changed", metadata: ["kind": "\(kind)"])
       try recorder.evidence.append(EvidenceEntry(kind: kind, at: now, actor: ChainRecorder.actor, data: data), in: tx)
-      try recorder.outbox.append(event(now), in: tx)
+      try recorder.outbox.append(told, in: tx)
     }
   }
 
@@ -380,7 +416,8 @@ public final class ChainWatch: Service {
   }
 
   private func isTooEarly(for instance: Instance) -> Bool {
-    instance.usesLink && !walk.gateway.isConnected(instance.host) && clock.now.since(startedAt) < Self.grace
+    instance.usesLink && !walk.gateway.isConnected(instance.host)
+      && (share.isGracious(with: instance.host, at: clock.now) || share.elsewhere(instance.host) > 0)
   }
 
   private func look(at instance: Instance, _ depth: WatchSchedule.Depth) async -> ChainReport {

@@ -10,12 +10,13 @@ extension EventType {
   public static let lossReclassified = EventType("aw.loss.reclassified")
   public static let fleetDisruption = EventType("aw.fleet.disruption")
   public static let scopeDisruption = EventType("aw.scope.disruption")
+  public static let nodeLost = EventType("aw.node.lost")
   public static let watchdogHeartbeat = EventType("aw.watchdog.heartbeat")
 
   /// Every type that the fleet tells of.
   public static let fleet: [EventType] = [
     .instanceStatusChanged, .instanceFlapping, .hostConnectionLost, .lossReclassified, .fleetDisruption,
-    .scopeDisruption, .watchdogHeartbeat,
+    .scopeDisruption, .nodeLost, .watchdogHeartbeat,
   ]
 }
 
@@ -151,9 +152,24 @@ enum FleetEvents {
 
   // MARK: - The fleet
 
+  /// Which control plane believes so: each judges what it watches itself.
+  static let byNode = "node"
+
+  /// What a control plane told of that is gone: whoever watches now judges anew, and tells again if it is still so.
+  static func over(_ open: Event, at now: Timestamp) -> Event {
+    var event = open
+    event.id += "/over"
+    event.time = now
+    event.severity = .info
+    event.condition?.isOpen = false
+    event.title = "What a control plane that is gone told of is judged anew."
+    event.data = .object((open.data.objectValue ?? [:]).filter { $0.key != EventData.runbook })
+    return event
+  }
+
   /// The Watchdog doubts itself, or believes what it sees again.
-  static func disruption(_ doubt: SelfDoubt?, lost: Int, at now: Timestamp) -> Event {
-    var data: [String: JSONValue] = [EventData.page: "/"]
+  static func disruption(_ doubt: SelfDoubt?, lost: Int, by node: NodeID, at now: Timestamp) -> Event {
+    var data: [String: JSONValue] = [EventData.page: "/", byNode: .string(node.text)]
     if let doubt {
       data["cause"] = .string(doubt.cause.rawValue)
       data["lost"] = .integer(Int64(lost))
@@ -161,8 +177,9 @@ enum FleetEvents {
       data[EventData.runbook] = "fleet-disruption"
     }
     return Event(
-      id: "fleet/disruption/\(now.millisecondsSince1970)", type: .fleetDisruption, subject: fleetScope, time: now,
-      org: nil, severity: .critical, condition: .init(key: "fleet/disruption", isOpen: doubt != nil),
+      id: "fleet/disruption/\(node)/\(now.millisecondsSince1970)", type: .fleetDisruption, subject: fleetScope,
+      time: now,
+      org: nil, severity: .critical, condition: .init(key: "fleet/disruption/\(node)", isOpen: doubt != nil),
       title: doubt?.reason ?? "The Watchdog believes what it sees again.", data: .object(data))
   }
 
@@ -172,10 +189,11 @@ enum FleetEvents {
   ///   - name: of the scope, for people.
   ///   - lost: how many of how many; nil when it is over.
   static func scopeDisruption(
-    _ scope: DisruptionScope, name: String, lost: (count: Int, of: Int)?, at now: Timestamp
+    _ scope: DisruptionScope, name: String, lost: (count: Int, of: Int)?, by node: NodeID, at now: Timestamp
   ) -> Event {
     var data: [String: JSONValue] = [
       "scope": .string(scope.text), EventData.page: "/", EventData.scopes: [.string(fleetScope)],
+      byNode: .string(node.text),
     ]
     if let lost {
       data["lost"] = .integer(Int64(lost.count))
@@ -187,9 +205,23 @@ enum FleetEvents {
       lost.map { "\($0.count) of \($0.of) Instances \(name) were lost at once." }
       ?? "Most Instances \(name) are back."
     return Event(
-      id: "\(scope.text)/disruption/\(now.millisecondsSince1970)", type: .scopeDisruption, subject: scope.text,
+      id: "\(scope.text)/disruption/\(node)/\(now.millisecondsSince1970)", type: .scopeDisruption, subject: scope.text,
       time: now, org: nil, severity: .critical,
-      condition: .init(key: "\(scope.text)/disruption", isOpen: lost != nil), title: title, data: .object(data))
+      condition: .init(key: "\(scope.text)/disruption/\(node)", isOpen: lost != nil), title: title, data: .object(data))
+  }
+
+  /// A control plane of several is gone, or is back: the others watch what it watched.
+  static func node(_ node: NodeRoll.Node, isLost: Bool, why: String, at now: Timestamp) -> Event {
+    var data: [String: JSONValue] = ["node": .string(node.name), EventData.page: "/"]
+    if isLost { data[EventData.runbook] = "node-lost" }
+    return Event(
+      id: "node/\(node.id)/\(node.run)/\(node.beat)/\(isLost ? "lost" : "over")", type: .nodeLost,
+      subject: "node/\(node.id)", time: now, org: nil, severity: .warning,
+      condition: .init(key: "node/\(node.id)/lost", isOpen: isLost),
+      title: isLost
+        ? "The control plane \(node.name) is gone: the others watch what it watched."
+        : "The control plane \(node.name) \(why).",
+      data: .object(data))
   }
 
   /// Sent while the Watchdog lives: whoever misses it knows that nobody watches.

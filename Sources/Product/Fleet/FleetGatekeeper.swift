@@ -11,6 +11,7 @@ import Store
 
 /// Answers the AW Gateway's questions about Hosts, and records what it tells.
 public struct FleetGatekeeper: GatewayDelegate {
+  let node: NodeID
   let store: Store
   let evidence: EvidenceLog
   let outbox: EventOutbox
@@ -21,13 +22,15 @@ public struct FleetGatekeeper: GatewayDelegate {
   private let told: @Sendable (Heartbeat, HostID) -> Void
 
   /// - Parameters:
+  ///   - node: this control plane, among those whose links the database knows.
   ///   - changed: told after every commit, for live pages.
   ///   - told: given what a Connector tells of its Instances.
   public init(
-    store: Store, evidence: EvidenceLog, outbox: EventOutbox, metrics: any MetricsFactory, clock: WallClock,
-    logger: Logger, changed: @escaping @Sendable (HostID) -> Void,
+    node: NodeID, store: Store, evidence: EvidenceLog, outbox: EventOutbox, metrics: any MetricsFactory,
+    clock: WallClock, logger: Logger, changed: @escaping @Sendable (HostID) -> Void,
     told: @escaping @Sendable (Heartbeat, HostID) -> Void
   ) {
+    self.node = node
     self.store = store
     self.evidence = evidence
     self.outbox = outbox
@@ -121,13 +124,7 @@ public struct FleetGatekeeper: GatewayDelegate {
 
   public func connected(_ host: HostID, _ hello: Hello, connections: @escaping @Sendable () -> Int) async {
     await update(host, .hostConnected) { host, now, tx in
-      let wasWithout = host.connectedAt == nil || host.disconnectedAt != nil
-      let count = connections()
-      if wasWithout, count > 0 {
-        host.connectedAt = now
-        host.disconnectedAt = nil
-        try outbox.append(FleetEvents.connectionRestored(host, why: "is connected again", at: now), in: tx)
-      }
+      let count = try note(&host, connections: connections(), at: now, in: tx)
       host.program = hello.program
       host.runtimes = hello.runtimes
       try account(for: &host, hello, at: now, in: tx)
@@ -136,6 +133,48 @@ public struct FleetGatekeeper: GatewayDelegate {
       return [
         "epoch": .integer(hello.epoch), "slot": .integer(Int64(hello.slot)), "connections": .integer(Int64(count)),
       ]
+    }
+  }
+
+  /// Writes down how many connections the Host has here, and whether that gives it a link or takes the last one.
+  ///
+  /// - Returns: how many it has at all control planes together.
+  private func note(_ host: inout Host, connections: Int, at now: Timestamp, in tx: Transaction) throws -> Int {
+    try NodeRecords.save(connections: connections, of: host.id, at: node, in: tx)
+    let all = try connections + NodeRecords.connections(of: host.id, besides: node, in: tx)
+    let isLinked = host.connectedAt != nil && host.disconnectedAt == nil
+    if all > 0, !isLinked {
+      host.connectedAt = now
+      host.disconnectedAt = nil
+      try outbox.append(FleetEvents.connectionRestored(host, why: "is connected again", at: now), in: tx)
+    }
+    if all == 0, host.connectedAt != nil { host.disconnectedAt = host.disconnectedAt ?? now }
+    return all
+  }
+
+  public func moved(_ host: HostID, connections: @escaping @Sendable () -> Int) async {
+    await relink(host, connections: connections)
+  }
+
+  /// Brings the record of a Host's links here up to what is there: a connection went to another control plane on
+  /// purpose, or what happened could not be recorded when it did.
+  func relink(_ id: HostID, connections: @escaping @Sendable () -> Int) async {
+    let now = clock.now
+    do {
+      try await store.write { tx in
+        guard var host = try FleetRecords.host(id, in: tx) else {
+          return try NodeRecords.deleteLink(of: id, at: node, in: tx)
+        }
+        let before = host
+        let all = try note(&host, connections: connections(), at: now, in: tx)
+        guard host != before else { return }
+        try FleetRecords.save(host, in: tx)
+        try record(
+          all > 0 ? .hostConnected : .hostDisconnected, host, ["connections": .integer(Int64(all))], at: now, in: tx)
+        tx.afterCommit { changed(id) }
+      }
+    } catch {
+      logger.error("a Host's links could not be recorded", metadata: ["host": "\(id)", "error": "\(error)"])
     }
   }
 
@@ -164,24 +203,56 @@ public struct FleetGatekeeper: GatewayDelegate {
   public func disconnected(
     _ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int
   ) async {
-    await lost(host, seen, connections: connections)
+    await lost(host, seen) { host, now, tx in try note(&host, connections: connections(), at: now, in: tx) }
+  }
+
+  private static func crash(at now: Timestamp) -> LossEvidence {
+    LossEvidence(
+      observer: .gateway, phase: .established, at: now, observerRestarted: true,
+      detail: "the control plane ended without recording the end of its links")
   }
 
   /// Takes note of the links that this control plane had when it ended without a goodbye: nobody recorded their end.
   public func recordCrash() async throws {
+    try await recordCrash(of: node)
+    // What a release that knew of no other control plane left behind.
     let now = clock.now
-    let seen = LossEvidence(
-      observer: .gateway, phase: .established, at: now, observerRestarted: true,
-      detail: "the control plane ended without recording the end of its links")
-    for host in try await store.read({ try FleetRecords.linkedHosts(in: $0) }) { await lost(host.id, seen) { 0 } }
+    let left = try await store.read { tx in
+      let links = try NodeRecords.links(in: tx)
+      return try FleetRecords.linkedHosts(in: tx).filter { links[$0.id] == nil }
+    }
+    for host in left {
+      await lost(host.id, Self.crash(at: now)) { host, now, _ in
+        host.disconnectedAt = host.disconnectedAt ?? now
+        return 0
+      }
+    }
   }
 
-  private func lost(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async {
+  /// The same for a control plane that is gone: whoever finds it first records it.
+  func recordCrash(of gone: NodeID) async throws {
+    let now = clock.now
+    for host in try await store.read({ try NodeRecords.hosts(linkedTo: gone, in: $0) }) {
+      await lost(host, Self.crash(at: now)) { host, now, tx in
+        guard try NodeRecords.hasLink(of: host.id, at: gone, in: tx) else { return nil }
+        try NodeRecords.deleteLink(of: host.id, at: gone, in: tx)
+        let left = try NodeRecords.connections(of: host.id, besides: gone, in: tx)
+        if left == 0 { host.disconnectedAt = host.disconnectedAt ?? now }
+        return left
+      }
+    }
+  }
+
+  /// - Parameter leaves: writes down what is left of the Host's links, and answers how many; nil when another one has
+  ///   recorded this loss.
+  private func lost(
+    _ host: HostID, _ seen: LossEvidence,
+    _ leaves: @escaping @Sendable (inout Host, Timestamp, Transaction) throws -> Int?
+  ) async {
     await update(host, .hostDisconnected) { host, now, tx in
+      guard let left = try leaves(&host, now, tx) else { return nil }
       let earlier = try LossRecords.idleDeaths(of: host.id, in: tx)
       let loss = Loss(id: .make(at: now), host: host.id, seen: seen, idleDeaths: earlier)
-      let left = connections()
-      if left == 0 { host.disconnectedAt = host.disconnectedAt ?? now }
       host.lastLoss = loss.verdict.lossClass.rawValue
       try LossRecords.save(loss, in: tx)
       tx.afterCommit { [counters, verdict = loss.verdict] in counters.lost(verdict, seen) }
@@ -199,13 +270,13 @@ public struct FleetGatekeeper: GatewayDelegate {
   /// The next transition writes the whole state again.
   private func update(
     _ id: HostID, _ kind: EvidenceKind,
-    _ edit: @escaping @Sendable (inout Host, Timestamp, Transaction) throws -> JSONValue
+    _ edit: @escaping @Sendable (inout Host, Timestamp, Transaction) throws -> JSONValue?
   ) async {
     let now = clock.now
     do {
       try await store.write { tx in
         guard var host = try FleetRecords.host(id, in: tx) else { return }
-        let data = try edit(&host, now, tx)
+        guard let data = try edit(&host, now, tx) else { return }
         try FleetRecords.save(host, in: tx)
         try record(kind, host, data, at: now, in: tx)
         tx.afterCommit { changed(id) }

@@ -15,12 +15,13 @@ public struct FleetReader: Sendable {
   let conscience: Conscience
   let index: FleetIndex
   let samples: SampleKeeper
+  let share: FleetShare
   let orders = BoardOrders()
   let clock: WallClock
 
   public init(
     store: Store, evidence: EvidenceLog, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience,
-    index: FleetIndex, samples: SampleKeeper, clock: WallClock
+    index: FleetIndex, samples: SampleKeeper, share: FleetShare, clock: WallClock
   ) {
     self.store = store
     self.evidence = evidence
@@ -29,6 +30,7 @@ public struct FleetReader: Sendable {
     self.conscience = conscience
     self.index = index
     self.samples = samples
+    self.share = share
     self.clock = clock
   }
 
@@ -98,7 +100,7 @@ public struct FleetReader: Sendable {
     for one in status { statuses[one.rawValue, default: 0] += 1 }
     return FleetSummary(
       statuses: statuses, instances: status.count, hosts: hosts.count,
-      hostsConnected: hosts.keys.filter { gateway.isConnected($0) }.count,
+      hostsConnected: hosts.keys.count { connections(of: $0) > 0 },
       worst: status.max { $0.severity < $1.severity }, doubt: conscience.doubt?.reason, now: clock.now)
   }
 
@@ -178,7 +180,23 @@ public struct FleetReader: Sendable {
 
   func view(_ host: Host, in tx: Transaction) throws -> HostView {
     HostView(
-      host, connections: gateway.connections(of: host.id),
-      instances: try FleetRecords.count(on: host.id, in: tx))
+      host, connections: connections(of: host.id), instances: try FleetRecords.count(on: host.id, in: tx))
+  }
+
+  /// How many connections a Host has, at all control planes together.
+  private func connections(of host: HostID) -> Int { gateway.connections(of: host) + share.elsewhere(host) }
+
+  /// The control planes that share the database, in the order in which they came.
+  func nodes() async throws -> [NodeView] {
+    let run = share.run
+    return try await store.read { tx in
+      let (shards, links) = (try NodeRecords.counts(in: tx), try NodeRecords.links(in: tx))
+      let fleet = try NodeRecords.roll(in: tx).shards[.fleet]??.node
+      return try NodeRecords.nodes(in: tx).map { row in
+        NodeView(
+          row, isThis: row.node.run == run, hosts: shards[row.node.id] ?? 0,
+          links: links.values.count { $0[row.node.id] != nil }, hasFleet: row.node.id == fleet)
+      }
+    }
   }
 }

@@ -37,7 +37,7 @@ public enum FleetRecords {
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
       ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration, pathMigration,
-    SampleRecords.migration, AuthorityRecords.migration,
+    SampleRecords.migration, AuthorityRecords.migration, NodeRecords.migration,
   ]
 }
 
@@ -143,6 +143,7 @@ extension FleetRecords {
     try tx.run("DELETE FROM enrolment WHERE host = ?", [.id(id)])
     try LossRecords.deleteAll(of: id, in: tx)
     try AuthorityRecords.delete(id, in: tx)
+    try NodeRecords.deleteAll(of: id, in: tx)
     try tx.run("DELETE FROM host WHERE id = ?", [.id(id)])
   }
 

@@ -19,7 +19,7 @@ public struct FleetRoutes: Sendable {
   }
 
   public var routes: [Route] {
-    orgs + hosts + losses + instances + history + paths + operations + pageRoutes
+    orgs + hosts + losses + instances + history + paths + operations + nodes + pageRoutes
   }
 
   // MARK: - Orgs

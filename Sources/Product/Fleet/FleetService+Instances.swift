@@ -86,7 +86,7 @@ extension FleetService {
           ? WorkRecords.busy : AWError(.conflict, refusal.what, next: refusal.next)
       }
       // What failed has nothing left on its Host, so nobody needs the link to forget it.
-      if instance.state != .failed, !gateway.isConnected(instance.host) {
+      if instance.state != .failed, !isLinked(instance.host) {
         let host = try FleetRecords.host(instance.host, in: tx)?.slug.text ?? instance.host.text
         throw AWError(
           .hostOffline, "The Host '\(host)' has no link now, so nothing was changed on it.",
@@ -105,6 +105,7 @@ extension FleetService {
     // The slug goes along, because the record may be gone before the operation has ended.
     let input: JSONValue = [
       "purge": .bool(purge), "slug": .string(instance.slug.text), "org": .string(instance.org.text),
+      "host": .string(instance.host.text),
     ]
     let operation = try engine.enqueue(
       plan.rawValue, subject: instance.id.text, actor: actor.text, input: input, in: tx)
@@ -140,7 +141,7 @@ extension FleetService {
   private func candidates(in tx: Transaction) throws -> [Placement.Candidate] {
     try FleetRecords.hosts(after: nil, limit: 10_000, in: tx).map { host in
       .init(
-        host: host, isConnected: gateway.isConnected(host.id),
+        host: host, isConnected: isLinked(host.id),
         instances: try FleetRecords.instances(on: host.id, in: tx).count)
     }
   }

@@ -41,13 +41,14 @@ public struct FleetService: Sendable {
   let walk: ChainWalk
   let outbox: EventOutbox
   let model: FixtureModel?
+  let share: FleetShare
   var paths: ControlPaths { walk.paths }
   /// Told after every act that changed something, for live pages.
   let changed: @Sendable (FleetChange) -> Void
 
   /// - Parameter model: the endpoint of synthetic Orgs; without one no Instance is created.
   public init(
-    acts: Acts, store: Store, walk: ChainWalk, outbox: EventOutbox, engine: WorkEngine,
+    acts: Acts, store: Store, walk: ChainWalk, outbox: EventOutbox, engine: WorkEngine, share: FleetShare,
     model: FixtureModel?, changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
   ) {
     self.acts = acts
@@ -57,6 +58,7 @@ public struct FleetService: Sendable {
     self.outbox = outbox
     gateway = walk.gateway
     self.engine = engine
+    self.share = share
     self.model = model
     self.changed = changed
   }
@@ -98,6 +100,9 @@ public struct FleetService: Sendable {
 
   static let nameCharactersMax = 120
 
+  /// Whether a Host has a link, here or at another control plane.
+  func isLinked(_ host: HostID) -> Bool { gateway.isConnected(host) || share.elsewhere(host) > 0 }
+
   private static func name(_ request: OrgRequest) throws -> String {
     let name = (request.name ?? request.slug.text).trimmingCharacters(in: .whitespacesAndNewlines)
     let isPlain = !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
@@ -129,7 +134,7 @@ public struct FleetService: Sendable {
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       let known = try FleetRecords.host(slug, in: tx)
       // A second invitation of a machine that never came replaces nothing and adds a token.
-      if let known, gateway.isConnected(known.id) { throw Self.taken("a Host", slug) }
+      if let known, isLinked(known.id) { throw Self.taken("a Host", slug) }
       let host = known ?? Host(id: .make(at: context.at), slug: slug, state: .invited, createdAt: context.at)
       let expiresAt = context.at.advanced(by: Self.enrolmentLifetime)
       try FleetRecords.save(host, in: tx)

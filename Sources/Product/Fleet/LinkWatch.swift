@@ -15,13 +15,17 @@ public struct LinkWatch: Service {
   let store: Store
   let outbox: EventOutbox
   let conscience: Conscience
+  let share: FleetShare
   let clock: WallClock
   let logger: Logger
 
-  public init(store: Store, outbox: EventOutbox, conscience: Conscience, clock: WallClock, logger: Logger) {
+  public init(
+    store: Store, outbox: EventOutbox, conscience: Conscience, share: FleetShare, clock: WallClock, logger: Logger
+  ) {
     self.store = store
     self.outbox = outbox
     self.conscience = conscience
+    self.share = share
     self.clock = clock
     self.logger = logger
   }
@@ -30,7 +34,12 @@ public struct LinkWatch: Service {
     await cancelWhenGracefulShutdown {
       var heartbeatAt: Timestamp?
       repeat {
+        // What the fleet has once, one control plane does.
         do {
+          guard share.holds(.fleet) else {
+            heartbeatAt = nil
+            continue
+          }
           try await look()
           if heartbeatAt.map({ clock.now.since($0) >= Self.heartbeatEvery }) ?? true {
             heartbeatAt = clock.now
@@ -69,7 +78,8 @@ public struct LinkWatch: Service {
 
   private func beat() async throws {
     let now = clock.now
-    try await store.write { [outbox] tx in
+    try await store.write { [outbox, share] tx in
+      guard try share.holds(.fleet, in: tx) else { return }
       let instances = try FleetRecords.watched(in: tx).count
       try outbox.append(FleetEvents.heartbeat(instances, at: now), in: tx)
     }

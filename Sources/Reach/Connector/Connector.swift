@@ -64,8 +64,18 @@ public final class Connector: Service {
     var farewells: [ObjectIdentifier: @Sendable () async -> Void] = [:]
     /// The slots of the links that are registered and stay. While one takes over from another, a slot has two.
     var up: [ObjectIdentifier: Int] = [:]
+    /// Where the slots dial, and at which control plane their links end.
+    var choice: GatewayChoice
+    /// By slot: takes leave of the link that another one is to replace.
+    var replaced: [Int: @Sendable () async -> Void] = [:]
     /// By slot: what was seen of the end of the last link that was registered; told with the next one.
     var previousLoss: [Int: LossEvidence] = [:]
+
+    /// A link is not counted any more; its slot is while another link has taken over.
+    mutating func leave(_ link: ObjectIdentifier) {
+      guard let slot = up.removeValue(forKey: link), !up.values.contains(slot) else { return }
+      choice.unregistered(slot)
+    }
   }
 
   let configuration: Configuration
@@ -74,7 +84,7 @@ public final class Connector: Service {
   let logger: Logger
   let boot = Base64URL.encode([UInt8].random(count: 12))
   let state: NIOLockedValueBox<HostState>
-  private let standing = NIOLockedValueBox(Standing())
+  private let standing: NIOLockedValueBox<Standing>
 
   /// - Throws: `enrolmentInvalid` when the directory holds no readable identity.
   public init(
@@ -84,7 +94,10 @@ public final class Connector: Service {
     self.runtimes = runtimes
     self.clock = clock
     self.logger = logger
-    state = NIOLockedValueBox(try HostState.load(from: configuration.directory))
+    let known = try HostState.load(from: configuration.directory)
+    state = NIOLockedValueBox(known)
+    standing = NIOLockedValueBox(
+      Standing(choice: GatewayChoice(given: configuration.gateways, told: known.document.gateways ?? [])))
   }
 
   public func run() async throws {
@@ -127,22 +140,49 @@ public final class Connector: Service {
   /// Whether another slot than this one has a link.
   func isLinked(beside slot: Int) -> Bool { standing.withLockedValue { $0.up.values.contains { $0 != slot } } }
 
-  /// Whether this slot is the one of those with a link that tells how the Instances are.
-  func tells(in slot: Int) -> Bool { standing.withLockedValue { $0.up.values.min() == slot } }
+  /// Whether this slot is the one of those with a link to the same control plane that tells how the Instances are.
+  func tells(in slot: Int) -> Bool { standing.withLockedValue { $0.choice.tells(slot) } }
 
-  /// A link is registered.
+  /// A link is registered. One that it replaces is taken leave of.
   ///
   /// - Returns: whether the Connector leaves, so that nobody else takes leave of this link.
-  func registered(_ link: AnyObject, in slot: Int, farewell: @escaping @Sendable () async -> Void) -> Bool {
-    standing.withLockedValue { standing in
+  func registered(
+    _ link: AnyObject, in slot: Int, at endpoint: GatewayEndpoint, node: String?,
+    farewell: @escaping @Sendable () async -> Void
+  ) async -> Bool {
+    let (isLeaving, replaced) = standing.withLockedValue { standing in
       standing.up[ObjectIdentifier(link)] = slot
+      standing.choice.registered(slot, at: endpoint, node: node)
       standing.farewells[ObjectIdentifier(link)] = farewell
-      return standing.isLeaving
+      return (standing.isLeaving, standing.replaced.removeValue(forKey: slot))
     }
+    await replaced?()
+    return isLeaving
   }
 
   /// A link ends, or will because the AW Gateway said so.
-  func unregistered(_ link: AnyObject) { standing.withLockedValue { $0.up[ObjectIdentifier(link)] = nil } }
+  func unregistered(_ link: AnyObject) { standing.withLockedValue { $0.leave(ObjectIdentifier(link)) } }
+
+  /// A link is to be replaced by one to another control plane; it serves until that is up.
+  func replace(_ link: AnyObject, in slot: Int, leave: @escaping @Sendable () async -> Void) {
+    standing.withLockedValue { standing in
+      standing.leave(ObjectIdentifier(link))
+      standing.replaced[slot] = leave
+    }
+  }
+
+  /// A dial did not become a link.
+  func failed(_ endpoint: GatewayEndpoint) { standing.withLockedValue { $0.choice.failed(endpoint) } }
+
+  /// Keeps the list of AW Gateways that one of them told.
+  func learn(_ gateways: [GatewayAddress]) throws {
+    guard standing.withLockedValue({ $0.choice.learn(gateways) }) else { return }
+    try state.withLockedValue { try $0.learn(gateways) }
+  }
+
+  func isMisplaced(_ slot: Int) -> Bool {
+    standing.withLockedValue { $0.choice.isMisplaced(slot, enrolled: enrolled) }
+  }
 
   func forget(_ link: AnyObject) { standing.withLockedValue { $0.farewells[ObjectIdentifier(link)] = nil } }
 
@@ -164,9 +204,11 @@ public final class Connector: Service {
   ///
   /// - Parameter moves: how often it had to turn to another address.
   func endpoint(of slot: Int, moves: Int) -> GatewayEndpoint {
-    let gateways = configuration.gateways
-    guard gateways.isEmpty else { return gateways[(slot + moves) % gateways.count] }
-    return state.withLockedValue { .init(address: $0.document.gatewayAddress, port: $0.document.gatewayPort) }
+    standing.withLockedValue { $0.choice.endpoint(of: slot, moves: moves, enrolled: enrolled) }
+  }
+
+  private var enrolled: GatewayEndpoint {
+    state.withLockedValue { .init(address: $0.document.gatewayAddress, port: $0.document.gatewayPort) }
   }
 }
 

@@ -13,6 +13,8 @@ public struct HostState: Sendable {
     var gatewayPort: Int
     var bundle: CertificateBundle
     var epoch: Int64
+    /// Every AW Gateway of the fleet, as one of them told last.
+    var gateways: [GatewayAddress]?
   }
 
   let directory: String
@@ -80,6 +82,11 @@ public struct HostState: Sendable {
 
   mutating func adopt(_ bundle: CertificateBundle) throws {
     document.bundle = bundle
+    try save()
+  }
+
+  mutating func learn(_ gateways: [GatewayAddress]) throws {
+    document.gateways = gateways
     try save()
   }
 

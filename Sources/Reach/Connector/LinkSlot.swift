@@ -15,6 +15,8 @@ struct LinkSlot: Sendable {
     case broken(String)
     case drained(DrainReason, spread: Duration)
     case refused(Refused)
+    /// Another connection is to take its place, at another control plane.
+    case moved
 
     /// This AW Gateway will not be there for the next connection.
     var isDeparture: Bool { if case .drained(.restart, _) = self { true } else { false } }
@@ -60,6 +62,7 @@ struct LinkSlot: Sendable {
         epochKnown = if case .refused(let refused) = outcome.ending { refused.epochKnown } else { nil }
         let reason = reason(after: outcome)
         if outcome.seen?.phase != .established || outcome.ending.isDeparture { moves += 1 }
+        if outcome.seen.map({ $0.phase != .established }) ?? false { connector.failed(endpoint) }
         let lived = Duration.milliseconds(outcome.seen?.livedMilliseconds ?? 0)
         await pause(reconnect.delay(after: reason, lived: lived, random: Double.random(in: 0..<1)))
       }
@@ -88,6 +91,9 @@ struct LinkSlot: Sendable {
       // Dialling at once would supersede the other one in turn, for ever.
       log(outcome.seen, "another Connector with this Host's identity took over", .warning)
       return .refused
+    case .moved:
+      logger.info("a connection moves to another control plane")
+      return .drained(spread: .zero)
     case .refused(let refused):
       log(outcome.seen, "\(refused.message) \(refused.next) [\(refused.code)]", .error)
       return refused.epochKnown != nil ? .corrected : (refused.retry ? .failure : .refused)
@@ -121,7 +127,7 @@ struct LinkSlot: Sendable {
         endpoint: endpoint, proxy: connector.configuration.proxies.proxy(to: endpoint.address),
         liveness: connector.configuration.liveness, clock: connector.clock, logger: logger)
       let link = try await dialer.link(tls, notes: life.notes)
-      let ending = await serve(link, epoch: epoch, life, settle)
+      let ending = await serve(link, endpoint, epoch: epoch, life, settle)
       link.channel.close(promise: nil)
       // What the socket tells comes on its event loop: it is complete once that is done.
       try? await link.channel.closeFuture.get()
@@ -140,7 +146,7 @@ struct LinkSlot: Sendable {
     case .drained(.restart, _): notes.note(.drain, "the AW Gateway leaves")
     case .drained(.refresh, _): notes.note(.drain, "the AW Gateway asked for another connection")
     case .drained(.superseded, _): notes.note(.superseded, "another Connector took over")
-    case .broken, .refused: break
+    case .broken, .refused, .moved: break
     }
     let registered = life.registeredAt.withLockedValue { $0 }
     let lived = registered.map { ContinuousClock.now - $0 } ?? .zero
@@ -152,7 +158,8 @@ struct LinkSlot: Sendable {
   }
 
   private func serve(
-    _ link: DialledLink, epoch: Int64, _ life: Life, _ settle: @escaping @Sendable (Outcome) -> Void
+    _ link: DialledLink, _ endpoint: GatewayEndpoint, epoch: Int64, _ life: Life,
+    _ settle: @escaping @Sendable (Outcome) -> Void
   ) async -> Ending {
     let ending = NIOLockedValueBox<Ending>(.broken("the connection closed"))
     let server = TargetServer(runtimes: connector.runtimes, logger: logger)
@@ -162,7 +169,7 @@ struct LinkSlot: Sendable {
           group.addTask {
             await server.serve(stream) { control in
               defer { link.channel.close(promise: nil) }
-              let outcome = try await converse(control, epoch: epoch, life, settle)
+              let outcome = try await converse(control, endpoint, epoch: epoch, life, settle)
               ending.withLockedValue { $0 = outcome }
             }
           }
@@ -176,7 +183,8 @@ struct LinkSlot: Sendable {
 
   /// The control stream from the Connector's side.
   private func converse(
-    _ stream: TargetStream, epoch: Int64, _ life: Life, _ settle: @escaping @Sendable (Outcome) -> Void
+    _ stream: TargetStream, _ endpoint: GatewayEndpoint, epoch: Int64, _ life: Life,
+    _ settle: @escaping @Sendable (Outcome) -> Void
   ) async throws -> Ending {
     let channel = try await stream.messages()
     let hello = Hello(
@@ -204,8 +212,10 @@ struct LinkSlot: Sendable {
           life.registeredAt.withLockedValue { $0 = .now }
           isUp = true
           logger.info("linked to the AW Gateway", metadata: ["connection": "\(answer.connection)"])
-          let farewell: @Sendable () async -> Void = { await leave(outbound) }
-          if connector.registered(life, in: number, farewell: farewell) { await farewell() }
+          let farewell: @Sendable () async -> Void = { await leave(outbound, .unregister(reason: "shutdown")) }
+          let leaves = await connector.registered(
+            life, in: number, at: endpoint, node: answer.node, farewell: farewell)
+          if leaves { await farewell() }
           pulse?.cancel()
           pulse = answer.heartbeatMilliseconds.map { every in
             Task { try await tell(outbound, over: stream.channel.parent, every: .milliseconds(every)) }
@@ -220,6 +230,11 @@ struct LinkSlot: Sendable {
           }
           let ending = Ending.drained(reason, spread: .milliseconds(spread))
           settle(Outcome(ending: ending, seen: evidence(life, ending)))
+        case .gateways(let gateways):
+          guard try moves(to: gateways, from: life, isUp: isUp, outbound) else { continue }
+          isUp = false
+          pulse?.cancel()
+          settle(Outcome(ending: .moved, seen: nil))
         case .certificate(let bundle):
           try connector.state.withLockedValue { try $0.adopt(bundle) }
           logger.info("the Host's certificate was renewed", metadata: ["notAfter": "\(bundle.notAfter)"])
@@ -237,10 +252,22 @@ struct LinkSlot: Sendable {
     }
   }
 
-  /// Tells the AW Gateway that this Connector leaves; it closes when the streams that are under way have ended.
-  private func leave(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
+  /// Takes in the list of AW Gateways.
+  ///
+  /// - Returns: whether this link is to be replaced by one to another of them. It serves until that one is up.
+  private func moves(
+    to gateways: [GatewayAddress], from life: Life, isUp: Bool, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+  ) throws -> Bool {
+    try connector.learn(gateways)
+    guard isUp, connector.isMisplaced(number) else { return false }
+    connector.replace(life, in: number) { await leave(outbound, .moved) }
+    return true
+  }
+
+  /// Tells the AW Gateway that this link is not used any more; it closes when the streams under way have ended.
+  private func leave(_ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ goodbye: ControlMessage) async {
     do {
-      try await outbound.write(try LinkCodec.encode(ControlMessage.unregister(reason: "shutdown")))
+      try await outbound.write(try LinkCodec.encode(goodbye))
     } catch {
       // The link is gone: there is nobody to take leave of.
       logger.debug("left without a goodbye", metadata: ["reason": "\(error)"])

@@ -23,6 +23,8 @@ public final class AWGateway: Service {
     public var reconnectSpread: Duration
     /// How often each Connector tells of all its Instances.
     public var heartbeatEvery: Duration
+    /// Names this control plane among those that serve the same fleet; nil where there is no other.
+    public var node: String?
     /// Bytes of one connection that arrived and that nobody has taken.
     public var bufferedBytesPerConnectionMax = LinkLimits.bufferedBytesPerConnectionMax
 
@@ -43,6 +45,8 @@ public final class AWGateway: Service {
     var table = SessionTable()
     var sessions: [String: Session] = [:]
     var counts = LinkFigures.Counts()
+    /// Every AW Gateway of the fleet, as Connectors are told.
+    var gateways: [GatewayAddress] = []
     /// Which Hosts lost a connection when, as far back as counts as together.
     var losses: [(at: ContinuousClock.Instant, host: HostID)] = []
 
@@ -195,6 +199,21 @@ public final class AWGateway: Service {
 
   /// The Hosts that have a link now.
   public var connectedHosts: Set<HostID> { shared.withLockedValue { $0.table.linkedHosts } }
+
+  /// How many connections of each Host that has any take new streams.
+  public var connectionCounts: [HostID: Int] { shared.withLockedValue { $0.table.connectionCounts } }
+
+  /// Takes note of how many connections Hosts have to other control planes: those count too.
+  public func note(elsewhere: [HostID: Int]) { shared.withLockedValue { $0.table.note(elsewhere: elsewhere) } }
+
+  /// Tells every Connector of every AW Gateway that there is, and those that come later.
+  public func announce(_ gateways: [GatewayAddress]) {
+    let sessions = shared.withLockedValue { shared in
+      shared.gateways = gateways
+      return Array(shared.sessions.values)
+    }
+    for session in sessions { session.tell(.gateways(gateways), logger: logger) }
+  }
 
   /// How many connections of a Host take new streams.
   public func connections(of host: HostID) -> Int { shared.withLockedValue { $0.table.routed(host) } }

@@ -61,6 +61,10 @@ struct LinkConversation: Sendable {
         session.note(.unregister, reason)
         gateway.shared.withLockedValue { $0.table.unroute(session.connection, of: session.host) }
         session.retire(within: LinkLimits.drainGrace)
+      case (.moved, true):
+        session.move()
+        gateway.shared.withLockedValue { $0.table.unroute(session.connection, of: session.host) }
+        session.retire(within: LinkLimits.drainGrace)
       default:
         session.note(.protocolViolation, "the Connector sent a message out of turn")
         return
@@ -134,8 +138,10 @@ struct LinkConversation: Sendable {
         connection: session.connection,
         reconnectSpreadMilliseconds: gateway.configuration.reconnectSpread.milliseconds,
         certificateNotAfter: gateway.presented.withLockedValue { $0.identity.notAfter },
-        heartbeatMilliseconds: gateway.configuration.heartbeatEvery.milliseconds)
+        heartbeatMilliseconds: gateway.configuration.heartbeatEvery.milliseconds, node: gateway.configuration.node)
       try await outbound.write(try LinkCodec.encode(ControlMessage.registered(registered)))
+      let gateways = gateway.shared.withLockedValue { $0.gateways }
+      if !gateways.isEmpty { try await outbound.write(try LinkCodec.encode(ControlMessage.gateways(gateways))) }
       logger.info("a Host is connected", metadata: ["epoch": "\(hello.epoch)", "slot": "\(hello.slot)"])
       gateway.align([session])
       return true
@@ -177,9 +183,10 @@ struct LinkConversation: Sendable {
     let lost = gateway.shared.withLockedValue { shared -> (together: Int, before: Int)? in
       shared.sessions[session.connection] = nil
       guard shared.table.remove(session.host, connection: session.connection) else { return nil }
-      return shared.lost(session.host, at: .now)
+      return session.isMoved ? (0, 0) : shared.lost(session.host, at: .now)
     }
     guard let lost else { return }
+    guard !session.isMoved else { return await gateway.delegate.moved(session.host, connections: connections) }
     var seen = session.evidence(at: gateway.clock.now)
     (seen.lostTogether, seen.linksBefore) = (lost.together, lost.before)
     logger.notice(

@@ -32,4 +32,7 @@ public protocol GatewayDelegate: Sendable {
 
   /// A connection of the Host is gone; this is what was seen of it.
   func disconnected(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async
+
+  /// A connection of the Host ended because its Connector has another one in its place, at another AW Gateway.
+  func moved(_ host: HostID, connections: @escaping @Sendable () -> Int) async
 }

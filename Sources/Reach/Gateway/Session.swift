@@ -51,6 +51,7 @@ public final class Session: Sendable {
   private let notes = NIOLockedValueBox(LossNotes())
   private let registration = NIOLockedValueBox<(at: ContinuousClock.Instant, hello: Hello)?>(nil)
   private let watcher = NIOLockedValueBox<(@Sendable (Event) -> Void)?>(nil)
+  private let hasMoved = NIOLockedValueBox(false)
   private let newestRoundTrip = NIOLockedValueBox<Duration?>(nil)
   private let standing = NIOLockedValueBox(Standing())
   /// The control stream, once the connection is registered.
@@ -163,6 +164,10 @@ public final class Session: Sendable {
     guard isFirst else { return }
     tell(.drain(reason: .refresh, spreadMilliseconds: spread.milliseconds), logger: logger)
   }
+
+  /// The Connector has another connection in the place of this one: its end is no loss.
+  func move() { hasMoved.withLockedValue { $0 = true } }
+  var isMoved: Bool { hasMoved.withLockedValue { $0 } }
 
   /// Closes after a time at the latest.
   func close(within grace: Duration) {

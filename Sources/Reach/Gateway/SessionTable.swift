@@ -40,6 +40,8 @@ struct SessionTable: Sendable {
     /// How many connections the Connector means to keep, and since when there are fewer.
     var wanted = 1
     var shortSince: ContinuousClock.Instant?
+    /// How many it has to other control planes.
+    var elsewhere = 0
     /// How often the Host's right to a link was taken away.
     var revocations = 0
 
@@ -48,7 +50,7 @@ struct SessionTable: Sendable {
     func slot(of connection: String) -> Int? { entries.first { $0.value.connection == connection }?.key }
 
     mutating func noteShortage(at now: ContinuousClock.Instant) {
-      shortSince = routed < wanted ? shortSince ?? now : nil
+      shortSince = routed + elsewhere < wanted ? shortSince ?? now : nil
     }
   }
 
@@ -126,6 +128,17 @@ struct SessionTable: Sendable {
 
   var linkedHosts: Set<HostID> { Set(hosts.lazy.filter { $0.value.routed > 0 }.map(\.key)) }
 
+  /// How many connections of each Host that has any take new streams.
+  var connectionCounts: [HostID: Int] { hosts.mapValues(\.routed).filter { $0.value > 0 } }
+
+  /// Takes note of how many connections Hosts have to other control planes.
+  mutating func note(elsewhere: [HostID: Int], at now: ContinuousClock.Instant = .now) {
+    for host in hosts.keys where hosts[host]?.elsewhere != elsewhere[host] ?? 0 {
+      hosts[host]?.elsewhere = elsewhere[host] ?? 0
+      hosts[host]?.noteShortage(at: now)
+    }
+  }
+
   /// How many connections of the Host take new streams.
   func routed(_ host: HostID) -> Int { hosts[host]?.routed ?? 0 }
 
@@ -134,7 +147,7 @@ struct SessionTable: Sendable {
   /// What the Host lacks; nil when it has every connection that its Connector means to keep, or none at all.
   func shortage(of host: HostID) -> Shortage? {
     guard let links = hosts[host], links.routed > 0, let since = links.shortSince else { return nil }
-    return Shortage(up: links.routed, wanted: links.wanted, since: since)
+    return Shortage(up: links.routed + links.elsewhere, wanted: links.wanted, since: since)
   }
 
   func revocations(of host: HostID) -> Int { hosts[host]?.revocations ?? 0 }

@@ -20,8 +20,36 @@ public enum ControlMessage: Codable, Sendable, Equatable {
   case drain(reason: DrainReason, spreadMilliseconds: Int64)
   /// The Connector leaves on purpose.
   case unregister(reason: String)
+  /// The Connector has put another connection in the place of this one, at another AW Gateway.
+  case moved
   /// The Connector tells how its Instances are. Only to an AW Gateway that asked for it when it registered the link.
   case heartbeat(Heartbeat)
+  /// The AW Gateway tells of all that there are, itself included: after REGISTERED, and when they change.
+  case gateways([GatewayAddress])
+}
+
+/// One AW Gateway of those that serve the same fleet.
+public struct GatewayAddress: Codable, Sendable, Hashable {
+  /// Names the control plane.
+  public var node: String
+  public var address: String
+  public var port: Int
+
+  public init(node: String, address: String, port: Int) {
+    self.node = node
+    self.address = address
+    self.port = port
+  }
+
+  /// Reads `ADDRESS:PORT`; an IPv6 address stands in brackets. Nil for anything else.
+  public init?(node: String, text: String) {
+    guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+      (1...65_535).contains(port)
+    else { return nil }
+    let address = text[..<colon].filter { $0 != "[" && $0 != "]" }
+    guard !address.isEmpty else { return nil }
+    self.init(node: node, address: address, port: port)
+  }
 }
 
 /// Why the AW Gateway ends a link that works.
@@ -82,15 +110,18 @@ public struct Registered: Codable, Sendable, Equatable {
   public var certificateNotAfter: Timestamp
   /// How often the Connector is to tell of all its Instances; nil asks for nothing.
   public var heartbeatMilliseconds: Int64?
+  /// Names the control plane, so that a Connector sees whether two of its connections end at the same one.
+  public var node: String?
 
   public init(
     connection: String, reconnectSpreadMilliseconds: Int64, certificateNotAfter: Timestamp,
-    heartbeatMilliseconds: Int64? = nil
+    heartbeatMilliseconds: Int64? = nil, node: String? = nil
   ) {
     self.connection = connection
     self.reconnectSpreadMilliseconds = reconnectSpreadMilliseconds
     self.certificateNotAfter = certificateNotAfter
     self.heartbeatMilliseconds = heartbeatMilliseconds
+    self.node = node
   }
 }
 

@@ -55,22 +55,34 @@ struct DeploymentTests {
     }
   }
 
-  @Test(
-    "one database has one control plane: the same one may come back at once, another only when the claim has run out",
-    arguments: TestEngine.available)
-  func claims(_ engine: TestEngine) async throws {
+  @Test("a database belongs to one vault, whoever comes with another is refused", arguments: TestEngine.available)
+  func vaults(_ engine: TestEngine) async throws {
     try await TestStores.with(engine, migrations: DeploymentRecords.migrations) { store in
       let start = Timestamp(millisecondsSince1970: 1_000_000)
-      func claim(_ node: String, _ seconds: Int) async throws {
-        try await DeploymentRecords.claim(node, in: store, at: start.advanced(by: .seconds(seconds)))
+      for _ in 0..<2 { try await DeploymentRecords.check(vault: "first", in: store) }
+      await #expect(throws: AWError(.nodeVaultForeign, "", next: "")) {
+        try await DeploymentRecords.check(vault: "other", in: store)
       }
-      try await claim("a", 0)
-      try await claim("a", 10)
-      await #expect(throws: AWError(.dataInUse, "", next: "")) { try await claim("b", 39) }
-      try await claim("b", 40)
-      await #expect(throws: AWError(.dataInUse, "", next: "")) { try await claim("a", 41) }
       let id = try await DeploymentRecords.identity(in: store, at: start)
       #expect(try await DeploymentRecords.identity(in: store, at: start.advanced(by: .seconds(1))) == id)
+    }
+  }
+
+  @Test("two data directories can share a vault, and each is a control plane of its own")
+  func sharedVault() async throws {
+    try await TestFolder.with { folder in
+      try FileManager.default.createDirectory(atPath: folder + "/shared", withIntermediateDirectories: true)
+      let (one, other) = (
+        try DataDirectory(folder + "/a", vault: folder + "/shared"),
+        try DataDirectory(folder + "/b", vault: folder + "/shared")
+      )
+      let now = Timestamp(millisecondsSince1970: 1_000_000)
+      let reference = try SecretReference("a/b")
+      try await one.openVault(environment: [:]).put(Secret("value"), at: reference)
+      #expect(try await other.openVault(environment: [:]).get(reference).equals(Secret("value")))
+      #expect(try one.nodeID(at: now) == one.nodeID(at: now))
+      #expect(try one.nodeID(at: now) != other.nodeID(at: now))
+      #expect(!FileManager.default.fileExists(atPath: folder + "/a/vault"))
     }
   }
 

@@ -241,8 +241,10 @@ struct WatchSchedule: Sendable {
   }
 
   /// FNV-1a, then mixed, so that neighbours in time are far apart.
-  static func hash(_ id: InstanceID) -> UInt64 {
-    mix(id.text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
+  static func hash(_ id: InstanceID) -> UInt64 { hash(id.text) }
+
+  static func hash(_ text: String) -> UInt64 {
+    mix(text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
   }
 
   /// SplitMix64's finish.

@@ -60,6 +60,14 @@ struct WatchState: Sendable {
     if byHost[host]?.isEmpty == true { byHost[host] = nil }
   }
 
+  /// Another control plane watches this Host, or is to be seen anew.
+  ///
+  /// - Returns: the Instances to forget.
+  mutating func leave(_ host: HostID, now: Timestamp) -> Set<InstanceID> {
+    _ = outages.note(host, linked: true, now: now)
+    return byHost[host] ?? []
+  }
+
   mutating func note(_ host: HostID, linked: Bool, now: Timestamp) {
     guard outages.note(host, linked: linked, now: now) else { return }
     for id in byHost[host] ?? [] {

@@ -36,7 +36,10 @@ extension FleetRoutes {
       try await reader.hosts(after: wanted.after?.keys.first, limit: wanted.readLimit), for: wanted
     ) { [$0.slug.text] }
     let hosts = page.items
+    let nodes = try await reader.nodes()
     let values: JSONValue = [
+      // One that is alone needs no table.
+      "nodes": .array(nodes.count > 1 ? nodes.map(Self.row) : []), "hasNodes": .bool(nodes.count > 1),
       "hosts": .array(hosts.map(Self.row)), "hasHosts": .bool(!hosts.isEmpty),
       "next": .string(page.next.map { "/hosts?limit=\(wanted.limit)&cursor=\($0.text)" } ?? ""),
       "first": .string(wanted.after == nil ? "" : "/hosts?limit=\(wanted.limit)"),
@@ -52,6 +55,15 @@ extension FleetRoutes {
       Page("Hosts", template: "fleet/hosts", values: values, live: invited == nil ? FleetTopics.hosts : nil))
     response.holdsSecret = invited != nil
     return response
+  }
+
+  private static func row(_ node: NodeView) -> JSONValue {
+    let status: Status = node.state == "up" ? .current : node.state == "left" ? .unknown : .unreachable
+    return [
+      "name": .string(node.name), "state": .string(node.state), "class": .string(status.rawValue),
+      "isThis": .bool(node.isThis), "hasFleet": .bool(node.hasFleet), "gateway": .string(node.gateway),
+      "hosts": .integer(Int64(node.hosts)), "links": .integer(Int64(node.links)),
+    ]
   }
 
   private static func row(_ host: HostView) -> JSONValue {

@@ -23,6 +23,7 @@ public struct InstanceSteps: Sendable {
   let outbox: EventOutbox
   let index: FleetIndex
   let samples: SampleKeeper
+  let share: FleetShare
   let clock: WallClock
   let version: String
   let model: FixtureModel?
@@ -38,7 +39,8 @@ public struct InstanceSteps: Sendable {
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   public init(
     store: Store, vault: Vault, paths: ControlPaths, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
-    samples: SampleKeeper, clock: WallClock, version: String, model: FixtureModel?, readyWithin: Duration = readyWithin
+    samples: SampleKeeper, share: FleetShare, clock: WallClock, version: String, model: FixtureModel?,
+    readyWithin: Duration = readyWithin
   ) {
     self.store = store
     self.vault = vault
@@ -47,6 +49,7 @@ public struct InstanceSteps: Sendable {
     self.outbox = outbox
     self.index = index
     self.samples = samples
+    self.share = share
     self.clock = clock
     self.version = version
     self.model = model
@@ -80,6 +83,16 @@ public struct InstanceSteps: Sendable {
     case .remove: return make(.seconds(300), retries: Self.waits, run: remove)
     case .forget: return make(.seconds(30), run: forget)
     }
+  }
+
+  /// Whether an operation is for this control plane to carry out: who watches an Instance also works on it, because
+  /// that one has the link.
+  public func owns(_ operation: WorkOperation, in tx: Transaction) throws -> Bool {
+    let named = operation.input["host"]?.stringValue.flatMap { HostID($0) }
+    let host = try named ?? InstanceID(operation.subject).flatMap { try FleetRecords.instance($0, in: tx)?.host }
+    // A Host that is gone is nobody's; whoever has the duties of the fleet ends what was under way on it.
+    guard let host, try FleetRecords.host(host, in: tx) != nil else { return try share.holds(.fleet, in: tx) }
+    return try share.holds(.host(host), in: tx)
   }
 
   /// Errors that a Host coming back mends.
@@ -249,8 +262,9 @@ public struct InstanceSteps: Sendable {
         $0.version = version ?? $0.version
       }
     }
-    try await ChainRecorder(store: store, evidence: evidence, outbox: outbox, clock: clock, index: index)
-      .record(report, of: instance)
+    try await ChainRecorder(
+      store: store, evidence: evidence, outbox: outbox, clock: clock, index: index, share: share
+    ).record(report, of: instance)
     samples.note(report, of: instance.id)
     if let broken = report.broken {
       throw AWError(
