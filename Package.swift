@@ -179,7 +179,9 @@ let roomTests: [Target] = [
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
     resources: [.copy("PolicyMatrix.txt")]),
   tests("EventsTests", "Platform/EventsTests", ["Events", "Store", "Basics", "TestSupport"]),
-  tests("AlertsTests", "Product/AlertsTests", ["Alerts", "Events", "Store", "Web", "Basics", "TestSupport", logging]),
+  tests(
+    "AlertsTests", "Product/AlertsTests",
+    ["Alerts", "Events", "Evidence", "Store", "Web", "Basics", "TestSupport", logging]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",
@@ -199,7 +201,10 @@ let roomTests: [Target] = [
   tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
   tests(
     "FleetTests", "Product/FleetTests",
-    ["Fleet", "Link", "Store", "Vault", "Web", "Events", "Evidence", "Basics", "TestSupport", logging],
+    [
+      "Fleet", "OpenClaw", "Link", "Store", "Vault", "Web", "Access", "Events", "Evidence", "Basics", "TestSupport",
+      logging,
+    ],
     resources: [.copy("Plots")]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(

@@ -15,12 +15,13 @@ public struct FleetReader: Sendable {
   let conscience: Conscience
   let index: FleetIndex
   let samples: SampleKeeper
+  let sources: [TimelineSource]
   let orders = BoardOrders()
   let clock: WallClock
 
   public init(
     store: Store, evidence: EvidenceLog, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience,
-    index: FleetIndex, samples: SampleKeeper, clock: WallClock
+    index: FleetIndex, samples: SampleKeeper, sources: [TimelineSource] = [], clock: WallClock
   ) {
     self.store = store
     self.evidence = evidence
@@ -29,6 +30,7 @@ public struct FleetReader: Sendable {
     self.conscience = conscience
     self.index = index
     self.samples = samples
+    self.sources = sources
     self.clock = clock
   }
 

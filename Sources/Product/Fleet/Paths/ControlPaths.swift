@@ -19,7 +19,9 @@ struct LinkWay: ControlWay {
   func dial<Value: Sendable>(
     _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
   ) async throws -> Value {
-    try await gateway.open(.openClaw(instance), on: host) { stream in initialize(stream) }
+    try await OpeningTimes.measure(.stream) {
+      try await gateway.open(.openClaw(instance), on: host) { stream in initialize(stream) }
+    }
   }
 
   func look() async throws -> JSONValue {
