@@ -11,7 +11,7 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   static let configuration = CommandConfiguration(
     abstract: "Make this machine a Host and keep it linked.",
     discussion: """
-      Paste the line that 'aw host enroll' printed: it pipes a one-time ticket into 'aw connect --enrol ADDRESS:PORT'.
+      Paste the line that 'aw host enroll' printed: it pipes a one-time ticket into 'aw connect --enrol ADDRESS:PORT'. \
       After that 'aw connect' alone keeps the link. Nothing listens on this machine for AW.
       """)
 
@@ -21,7 +21,9 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   var enrol: String?
   @Flag(help: "With --enrol: give up the identity that this machine has already.") var replace = false
   @Option(
-    help: ArgumentHelp("Where the Host's identity and its Instances are kept.", valueName: "dir"),
+    help: ArgumentHelp(
+      "Where the Host's identity and its Instances are kept; else /var/lib/aw-host for root, "
+        + "~/.local/share/aw-host for others.", valueName: "dir"),
     completion: .directory)
   var data: String?
   @Option(
