@@ -198,7 +198,7 @@ let roomTests: [Target] = [
     ]),
   tests(
     "PathsTests", "PathsTests", ["Paths", "Addresses", "Link", "OpenClaw", "Basics", nioCore, nioEmbedded]),
-  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
+  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport", logging, nioHTTP1]),
   tests(
     "FleetTests", "Product/FleetTests",
     [

@@ -34,6 +34,11 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   var openclawArgument: [String] = []
   @Option(help: ArgumentHelp("The Docker Engine's socket.", valueName: "path"), completion: .file())
   var dockerSocket = "/var/run/docker.sock"
+  @Option(
+    help: ArgumentHelp(
+      "The cloudflared to run where a control path asks for one; else 'cloudflared' on the search path.",
+      valueName: "path"), completion: .file())
+  var cloudflared: String?
   @Option(help: ArgumentHelp("How many connections to keep to the AW Gateway.", valueName: "1|2"))
   var connections = LinkLimits.connectionsDefault
   @Option(
@@ -62,6 +67,7 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
     settings.openClaw = openclaw
     settings.openClawArguments = openclawArgument
     settings.dockerSocket = dockerSocket
+    settings.cloudflared = cloudflared
     settings.ownUsers = ownUsers
     settings.connections = connections
     settings.gateways = try gateway.map { try .init($0) }

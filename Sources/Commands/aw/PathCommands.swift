@@ -72,6 +72,10 @@ struct PathCommands: AsyncParsableCommand {
     @Option(help: "cloudflared: a file that holds the service token's client id, or /dev/fd/N, or -.")
     var clientIdFile: String?
     @Option(help: "cloudflared: a file that holds its client secret, or /dev/fd/N, or -.") var clientSecretFile: String?
+    @Option(
+      help: "cloudflared: a file that holds a tunnel's credentials, or /dev/fd/N, or -: the Host then runs cloudflared."
+    )
+    var tunnelCredentialsFile: String?
     @Option(help: "cloudflared: a PEM file of the authority to trust instead of the machine's roots.")
     var caFile: String?
     @Option(help: "cloudflared: a private address range that the hostname may be in; may be repeated.")
@@ -99,7 +103,8 @@ struct PathCommands: AsyncParsableCommand {
       return .init(
         hostname: try needed("--hostname", hostname), port: port, authority: try caFile.map(text),
         allowsPrivate: allowPrivate, clientID: try text(try needed("--client-id-file", clientIdFile)),
-        clientSecret: try text(try needed("--client-secret-file", clientSecretFile)))
+        clientSecret: try text(try needed("--client-secret-file", clientSecretFile)),
+        tunnelCredentials: try tunnelCredentialsFile.map(text))
     }
 
     private func needed(_ option: String, _ value: String?) throws -> String {

@@ -102,6 +102,7 @@ public final class Connector: Service {
       await group.next()
       group.cancelAll()
     }
+    await runtimes.endTunnels()
     if configuration.haltsInstances { await runtimes.halt() }
   }
 

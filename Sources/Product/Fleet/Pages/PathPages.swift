@@ -54,13 +54,14 @@ extension FleetRoutes {
         ssh: .init(
           address: lines("address"), port: port, user: lines("user"), hostKeys: lines("hostKeys"), key: lines("key")))
     case .cloudflared:
-      let authority = lines("authority")
+      let (authority, tunnel) = (lines("authority"), lines("tunnel"))
       return PathBody(
         kind: kind.rawValue,
         cloudflared: .init(
           hostname: lines("hostname"), port: port, authority: authority.isEmpty ? nil : authority + "\n",
           allowsPrivate: lines("allowsPrivate").split { $0 == "," || $0.isWhitespace }.map(String.init),
-          clientID: lines("clientID"), clientSecret: lines("clientSecret")))
+          clientID: lines("clientID"), clientSecret: lines("clientSecret"),
+          tunnelCredentials: tunnel.isEmpty ? nil : tunnel))
     }
   }
 
