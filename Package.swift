@@ -179,7 +179,9 @@ let roomTests: [Target] = [
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
     resources: [.copy("PolicyMatrix.txt")]),
   tests("EventsTests", "Platform/EventsTests", ["Events", "Store", "Basics", "TestSupport"]),
-  tests("AlertsTests", "Product/AlertsTests", ["Alerts", "Events", "Store", "Web", "Basics", "TestSupport", logging]),
+  tests(
+    "AlertsTests", "Product/AlertsTests",
+    ["Alerts", "Events", "Evidence", "Store", "Web", "Basics", "TestSupport", logging]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",
@@ -196,11 +198,12 @@ let roomTests: [Target] = [
     ]),
   tests(
     "PathsTests", "PathsTests", ["Paths", "Addresses", "Link", "OpenClaw", "Basics", nioCore, nioEmbedded]),
-  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", nioHTTP1]),
+  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport", logging, nioHTTP1]),
   tests(
     "FleetTests", "Product/FleetTests",
     [
-      "Fleet", "Link", "Store", "Vault", "Web", "Events", "Evidence", "Work", "Basics", "TestSupport", coreMetrics,
+      "Fleet", "OpenClaw", "Link", "Store", "Vault", "Web", "Access", "Events", "Evidence", "Work", "Basics",
+      "TestSupport", coreMetrics,
       logging,
     ],
     resources: [.copy("Plots")]),

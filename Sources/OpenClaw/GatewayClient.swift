@@ -34,7 +34,8 @@ public final class GatewayClient: Sendable {
     }
     defer { timer.cancel() }
     do {
-      return GatewayClient(try await conversation.greeted(), events, channel, conversation)
+      let hello = try await OpeningTimes.measure(.greeting) { try await conversation.greeted() }
+      return GatewayClient(hello, events, channel, conversation)
     } catch {
       GatewaySocket.close(channel)
       throw error

@@ -24,7 +24,7 @@ enum WebSocketDialer {
     }
     let outcome: Negotiated
     do {
-      outcome = try await negotiation.get()
+      outcome = try await OpeningTimes.measure(.upgrade) { try await negotiation.get() }
     } catch let error as any ExplainedError {
       throw error
     } catch {

@@ -195,7 +195,8 @@ struct DecisionTests {
       .gateway, .ssh(try Self.server(), key: "instance/x/path-1-key"),
       .cloudflared(
         try PublicHostname(name: "a.example", port: 8_443, allowsPrivate: ["10.0.0.0/8"]),
-        client: .init(id: "i", secret: "s")),
+        client: .init(id: "i", secret: "s"), tunnel: nil),
+      .cloudflared(try PublicHostname(name: "b.example"), client: .init(id: "i", secret: "s"), tunnel: "t"),
     ]
     for path in paths {
       let text = try JSONValue(encoding: path).canonical

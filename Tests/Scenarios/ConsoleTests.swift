@@ -20,16 +20,18 @@ struct ConsoleTests {
         try await fleet(browser, url)
         try await looks(browser, url)
         try await keyboard(browser, url)
+        try await menu(browser, url)
         try await instance(browser, url, data)
         try await timeline(browser, url)
+        try await path(browser, url, folder)
         try await newInstance(browser, url)
         try await orgs(browser, url)
         try await hosts(browser, url)
         try await evidence(browser, url)
         try await access(browser, url)
-        // The form with a taken name and the page of a removed Instance are refused on purpose.
+        // Forms with a taken name or a wrong key and the page of a removed Instance are refused on purpose.
         let complaints = try await browser.complaints()
-        #expect(complaints.filter { !$0.contains(/status of 4(04|09)/) } == [])
+        #expect(complaints.filter { !$0.contains(/status of 4(00|04|09)/) } == [])
       }
       try await up.end(SIGTERM)
     }
@@ -74,7 +76,9 @@ struct ConsoleTests {
     var pictures: Set<Data> = []
     let pages = [
       "/", "/instances/acme-main", "/instances/acme-main/timeline", "/instances/acme-main/timeline?window=7d",
-      "/hosts", "/hosts/this-machine", "/orgs", "/alerts", "/evidence", "/access", "/instances/new",
+      "/instances/acme-main/path", "/instances/acme-main/path?kind=ssh-forward",
+      "/instances/acme-main/path?kind=cloudflared", "/hosts", "/hosts/this-machine", "/orgs", "/alerts",
+      "/alerts/routing", "/alerts/silences", "/alerts/deliveries", "/evidence", "/access", "/instances/new",
     ]
     for page in pages {
       for (width, height) in [(1_280, 800), (390, 844)] {
@@ -85,6 +89,7 @@ struct ConsoleTests {
             "const root = document.documentElement; return root.scrollWidth - root.clientWidth"
           ).intValue
           #expect(overflow == 0, "\(page) at \(width)")
+          #expect(try await browser.run(Self.sideways).stringValue == "", "\(page) at \(width)")
           let dim = try await browser.run(Self.faintest).doubleValue ?? 0
           #expect(dim >= 4.5, "\(page) at \(width), dark: \(dark): the faintest text has a contrast of \(dim)")
           let picture = try await browser.screenshot()
@@ -96,6 +101,14 @@ struct ConsoleTests {
     #expect(pictures.count == pages.count * 4)
     try await browser.look(width: 1_280, height: 800, dark: false)
   }
+
+  /// What of a page can only be read by scrolling it sideways; a program's own output may.
+  private static let sideways = """
+    return [...document.querySelectorAll("body *")]
+      .filter((one) => one.scrollWidth > one.clientWidth + 1 && !one.matches("pre")
+        && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+      .map((one) => one.outerHTML.slice(0, 60)).join(" ");
+    """
 
   /// The lowest contrast of any text on the page against what lies behind it (WCAG 2.2, relative luminance).
   private static let faintest = """
@@ -132,12 +145,35 @@ struct ConsoleTests {
     #expect(try await browser.run("return document.activeElement.id").stringValue == "filter")
   }
 
+  /// On a phone the rooms are behind a button that the keyboard opens, and that says whether it is open.
+  private func menu(_ browser: Browser, _ url: String) async throws {
+    let shown = "return document.querySelector('#rooms').checkVisibility()"
+    try await browser.look(width: 390, height: 844, dark: false)
+    try await browser.open(url + "/")
+    #expect(try await browser.run(shown).boolValue == false)
+    try await browser.run("document.querySelector('.menu').focus()")
+    try await browser.press("\u{E007}")
+    #expect(try await browser.run(shown).boolValue == true)
+    // The next stop of the keyboard is the first room; Escape shuts the menu.
+    try await browser.press("\u{E004}")
+    #expect(try await browser.run("return document.activeElement.textContent").stringValue == "Fleet")
+    try await browser.press("\u{E00C}")
+    #expect(try await browser.run(shown).boolValue == false)
+    try await browser.click(".menu")
+    try await browser.click("#rooms a[href='/orgs']")
+    try await browser.until("Add an Org")
+    try await browser.look(width: 1_280, height: 800, dark: false)
+    try await browser.open(url + "/")
+    #expect(try await browser.run(shown).boolValue == true)
+    #expect(try await browser.run("return document.querySelector('.menu').checkVisibility()").boolValue == false)
+  }
+
   /// The page moves by itself when somebody else does something.
   private func instance(_ browser: Browser, _ url: String, _ data: String) async throws {
     try await browser.open(url + "/instances/acme-main")
     for word in [
-      "Control path", "Runtime", "Liveness probe", "Readiness probe", "Gateway WebSocket", "Health report", "Model turn",
-      "this-machine", "instance.provision",
+      "Control path", "Runtime", "Liveness probe", "Readiness probe", "Gateway WebSocket", "Health report",
+      "Model turn", "this-machine", "instance.provision",
     ] {
       let text = try await browser.text()
       #expect(text.contains(word), "\(word)")
@@ -161,15 +197,22 @@ struct ConsoleTests {
 
   /// What happened, with its evidence, under a plot that the server drew.
   private func timeline(_ browser: Browser, _ url: String) async throws {
+    try await browser.open(url + "/alerts/silences")
+    try await browser.type("acme", into: "form[action='/alerts/silences'] input[name=org]")
+    try await browser.type("A disk is changed.", into: "form[action='/alerts/silences'] input[name=reason]")
+    try await browser.click("form[action='/alerts/silences'] button")
+    try await browser.until("A disk is changed.")
     try await browser.open(url + "/instances/acme-main")
     try await browser.click("a[href='/instances/acme-main/timeline']")
+    try await browser.until("A silence mutes its alerts from", in: "#timeline")
     try await browser.until("Somebody asked to stop it.", in: "#timeline")
     try await browser.until("The operation instance.start succeeded.", in: "#timeline")
     try await browser.until("It was stopped on request.", in: "#timeline")
     let shown = "return [...document.querySelectorAll('svg.plot')].filter((plot) => plot.checkVisibility())"
-    #expect(try await browser.run("\(shown).length").intValue == 1, "one drawing for each width")
-    let says = try await browser.run("\(shown)[0].querySelector('desc').textContent").stringValue ?? ""
-    #expect(says.contains("Gateway WebSocket: median"), "\(says)")
+    #expect(try await browser.run("\(shown).length").intValue == 2, "links and parts, one drawing for each width")
+    let says = try await browser.run("\(shown).map((one) => one.querySelector('desc').textContent).join()").stringValue
+    #expect(
+      says?.contains("Gateway WebSocket: median") == true && says?.contains("Hello: median") == true, "\(says ?? "")")
     #expect(try await browser.run("\(shown)[0].querySelectorAll('.plot-line, .plot-dot').length").intValue ?? 0 > 3)
     try await browser.click("#latency-table summary")
     try await browser.until("Each link over 1 hour")
@@ -177,6 +220,44 @@ struct ConsoleTests {
     try await browser.until("Looked at, UTC", in: "#timeline")
     try await browser.click("#timeline a[href^='/evidence/']")
     try await browser.until("Leaf hash")
+  }
+
+  /// Another path is checked first, with what it showed; then it is switched to. No page gives the key back.
+  private func path(_ browser: Browser, _ url: String, _ folder: String) async throws {
+    let daemon = try await SSHDaemon(in: folder)
+    let running = try await daemon.start()
+    let sentinel = try #require(try daemon.key.split(separator: "\n").dropFirst(2).first.map(String.init))
+    func fill(_ hostKeys: String) async throws {
+      try await browser.type(hostKeys, into: "#switch textarea[name=hostKeys]")
+      try await browser.type(try daemon.key, into: "#switch textarea[name=key]")
+      try await browser.click("#switch button")
+    }
+    try await browser.open(url + "/instances/acme-main")
+    try await browser.click("a[href='/instances/acme-main/path']")
+    try await browser.until("In use: aw-gateway")
+    try await browser.click("a[href$='?kind=ssh-forward']")
+    try await browser.type("127.0.0.1", into: "#switch input[name=address]")
+    try await browser.type("\(daemon.port)", into: "#switch input[name=port]")
+    try await browser.type(daemon.user, into: "#switch input[name=user]")
+    try await fill("nonsense")
+    try await browser.until("A line of the host keys is no public key.")
+    // What is no secret is still there.
+    try await browser.run("document.querySelector('#switch textarea[name=hostKeys]').value = ''")
+    try await fill(try daemon.hostKey)
+    try await browser.until("Checked just now: ssh-forward, root@127.0.0.1:\(daemon.port)")
+    #expect(try await browser.text(".once").contains("Health report"))
+    let page = "return document.documentElement.outerHTML"
+    #expect(try await browser.run(page).stringValue?.contains(sentinel) == false)
+    try await browser.click(".once button")
+    try await browser.until("In use: ssh-forward, root@127.0.0.1:\(daemon.port)")
+    #expect(try await browser.text().contains("SHA256:"))
+    #expect(try await browser.run(page).stringValue?.contains(sentinel) == false)
+    try await browser.click("a[href$='?kind=aw-gateway']")
+    try await browser.click("#switch button")
+    try await browser.until("Checked just now: aw-gateway")
+    try await browser.click(".once button")
+    try await browser.until("In use: aw-gateway")
+    try await SSHDaemon.end(running)
   }
 
   private func orgs(_ browser: Browser, _ url: String) async throws {

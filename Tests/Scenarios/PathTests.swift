@@ -27,14 +27,14 @@ struct PathTests {
   }
 
   static func edge(
-    _ edge: AccessEdge, _ authority: TestAuthority?, secret: String = clientSecret,
+    _ edge: AccessEdge, _ authority: TestAuthority?, secret: String = clientSecret, tunnel: String? = nil,
     allowing: [String] = ["127.0.0.0/8", "::1"]
   ) -> FleetRoutes.PathBody {
     .init(
       kind: "cloudflared",
       cloudflared: .init(
         hostname: "localhost", port: edge.port, authority: authority?.authorityPEM, allowsPrivate: allowing,
-        clientID: clientID, clientSecret: secret))
+        clientID: clientID, clientSecret: secret, tunnelCredentials: tunnel))
   }
 
   static let gateway = FleetRoutes.PathBody(kind: "aw-gateway")
@@ -122,6 +122,57 @@ struct PathTests {
           #expect(try scene.filesHolding(secret) == [])
         }
         _ = try await scene.remove(purge: true)
+        #expect(try await scene.secretsOfPaths() == [])
+      }
+    }
+  }
+
+  static let tunnelSecret = "planted-tunnel-secret-4b7702f1"
+
+  @Test("cloudflared that the Connector runs: traffic goes through it, and its end is told in its own words")
+  func tunnel() async throws {
+    let folder = Programs.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let program = try StandInCloudflared(in: folder).program
+    try await Scene.with(cloudflared: program) { scene in
+      try await scene.createOrg()
+      try await scene.provision()
+      let authority = try TestAuthority(names: ["localhost"])
+      // The edge leads to the tunnel's end only, never to the Instance itself.
+      let port = try FreePort.take()
+      try await AccessEdge.with(
+        origin: port, clientID: Self.clientID, clientSecret: Self.clientSecret, certificate: authority
+      ) { edge in
+        func body(_ secret: String) -> FleetRoutes.PathBody {
+          Self.edge(edge, authority, tunnel: StandInCloudflared.credentials(port: port, secret: secret))
+        }
+        await #expect(throws: AWError(.pathInvalid, "", next: "")) {
+          try await scene.path(Self.edge(edge, authority, tunnel: "no credentials"))
+        }
+        await #expect(throws: AWError(.pathCredentialRefused, "", next: "")) { try await scene.path(body("wrong")) }
+        #expect(try await scene.instance().path.kind == .gateway)
+        _ = try await scene.path(body(Self.tunnelSecret), dryRun: true)
+        #expect(await ProcessLook.gone(scene.directory + "/host/tunnels"), "a rehearsal leaves nothing running")
+
+        let before = edge.passed
+        let state = try await scene.path(body(Self.tunnelSecret)).decode(PathStateView.self)
+        #expect(state.path.kind == .cloudflared && state.path.references.count == 3 && edge.passed > before)
+        let seen = try await scene.until { $0.chain.first?.evidence["tunnel"]?["connections"] == 1 }
+        #expect(seen.chain.first?.evidence["path"] == "cloudflared")
+        let check = try await scene.checkPath()
+        #expect(check.reached && check.chain.allSatisfy { $0.outcome == "passed" })
+        let opening = check.chain.first { $0.link == .hello }?.evidence["openingMilliseconds"]?.objectValue
+        #expect(Set(opening.map { Array($0.keys) } ?? []) == ["tcp", "tls", "upgrade", "greeting"])
+        #expect(!ProcessLook.all().contains { ($0.arguments + $0.environment).contains(Self.tunnelSecret) })
+        #expect(try scene.filesHolding(Self.tunnelSecret) == [])
+
+        // Whoever kills it is told: first what is seen, then that it is back.
+        for process in ProcessLook.naming(scene.directory + "/host/tunnels") { kill(process.id, SIGKILL) }
+        try await scene.until { $0.chain.first?.evidence["tunnel"]?["restarts"]?.intValue ?? 0 > 0 }
+        try await scene.until { $0.status.status == .current }
+        // With the Instance goes its tunnel.
+        _ = try await scene.remove(purge: true)
+        #expect(await ProcessLook.gone(scene.directory + "/host/tunnels"))
         #expect(try await scene.secretsOfPaths() == [])
       }
     }

@@ -35,10 +35,11 @@ struct Scene: Sendable {
   ///
   /// - Parameters:
   ///   - program: what the Host runs as OpenClaw; nil is the synthetic one.
-  ///   - faults: what the synthetic one is told to do wrong.
+  ///   - cloudflared: what the Host runs as cloudflared; nil looks for it on the search path.
   static func with(
-    program: String? = nil, socket: String = "/nonexistent", modelAddress: String = "127.0.0.1",
-    readyWithin: Duration = .seconds(60), _ body: @escaping @Sendable (Scene) async throws -> Void
+    program: String? = nil, socket: String = "/nonexistent", cloudflared: String? = nil,
+    modelAddress: String = "127.0.0.1", readyWithin: Duration = .seconds(60),
+    _ body: @escaping @Sendable (Scene) async throws -> Void
   ) async throws {
     let directory = Programs.folder()
     defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -60,6 +61,7 @@ struct Scene: Sendable {
       host.openClaw = try program ?? Programs.synthetic()
       host.openClawArguments = program == nil ? ["openclaw"] : []
       host.dockerSocket = socket
+      host.cloudflared = cloudflared
       host.haltsInstances = true
       let hosting = HostProgram(directory: directory + "/host", settings: host, logger: logger)
       let invitation = try await control.fleet.inviteHost(Slug(Scene.host), as: Scene.actor)

@@ -140,7 +140,7 @@ public final class ControlPlane: Sendable {
       changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, evidence: evidence, gateway: gateway, policy: policy, conscience: conscience, index: index,
-      samples: samples, share: share, clock: clock)
+      samples: samples, share: share, sources: [Self.silences], clock: clock)
     linkWatch = LinkWatch(
       store: store, outbox: outbox, conscience: conscience, share: share, clock: clock, logger: logger)
     let sender = EndpointSender(vault: vault, logger: logger)
@@ -170,6 +170,13 @@ public final class ControlPlane: Sendable {
     EnrolmentLine(
       gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
       fingerprint: gateway.authorities.fingerprint)
+  }
+
+  /// Silences, as the timeline of an Instance tells of them.
+  private static let silences = TimelineSource(SilenceStory.kinds) { entry, org, instance in
+    SilenceStory.line(entry, org: org.text, subject: "instance/\(instance)").map {
+      TimelineSource.Line(.silence, $0.title, reason: $0.reason)
+    }
   }
 
   /// The line that makes a machine a Host, for a token that `FleetService.inviteHost` gave.

@@ -14,6 +14,8 @@ public struct HostProgram: Sendable {
     /// What goes between the program and its verbs, such as a script for an interpreter.
     public var openClawArguments: [String] = []
     public var dockerSocket = "/var/run/docker.sock"
+    /// The path or name of `cloudflared`; nil looks for it on the search path when one is asked for.
+    public var cloudflared: String?
     /// Each Instance of the process runtime as a system user of its own; root only.
     public var ownUsers = false
     /// How many connections to keep to the AW Gateway.
@@ -84,7 +86,7 @@ public struct HostProgram: Sendable {
           dataDirectory: directory, program: settings.openClaw, programArguments: settings.openClawArguments,
           ownUser: settings.ownUsers, clock: clock, logger: logger),
         DockerRuntime(socket: settings.dockerSocket, dataDirectory: directory, clock: clock, logger: logger),
-      ], logger: logger)
+      ], tunnels: Tunnels(directory: directory, program: settings.cloudflared, logger: logger), logger: logger)
     return try Connector(
       configuration: .init(
         directory: directory, program: Release.program, connections: settings.connections,

@@ -13,7 +13,9 @@ struct AW: AsyncParsableCommand {
       Try it:        aw up
       For real:      aw serve, then 'aw host enroll NAME' and its line on each machine.
       Every verb takes --json. Every verb that changes something takes --dry-run.
-      Exit codes: 0 fine, 1 failed, 2 usage, 3 an Instance is degraded or worse (status), 4 refused by policy.
+      A name is made of a-z, 0-9 and '-', up to 40 characters.
+      Exit codes: 0 fine, 1 failed, 2 usage, 3 something is degraded or worse (status, path check),
+      4 refused by policy.
       """,
     version: Release.version,
     groupedSubcommands: [

@@ -13,9 +13,9 @@ struct AlertEndpointCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Add an endpoint.",
       discussion: """
-        Kinds: webhook (CloudEvents, signed), alertmanager, pagerduty, slack, email, command. What each needs is in
-        docs/alerts.md. A secret is read from a file or a descriptor, never from the command line; a webhook without one
-        gets a signing secret made, shown once.
+        Kinds: webhook (CloudEvents, signed), alertmanager, pagerduty, slack, email, command. What each needs is in \
+        docs/endpoints.md. A secret is read from a file or a descriptor, never from the command line; a webhook \
+        without one gets a signing secret made, shown once.
         """)
 
     @Argument(help: "Its name.") var name: Slug

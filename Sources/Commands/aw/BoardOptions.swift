@@ -30,7 +30,7 @@ struct BoardOptions: ParsableArguments {
 
 /// Which part of a listing is wanted.
 struct PageOptions: ParsableArguments {
-  @Option(help: "How many at most; all unless said.") var limit: Int?
+  @Option(help: "How many at most.") var limit: Int?
   @Option(help: "Go on after an earlier answer: what it named.") var after: String?
 
   var max: Int { get throws { try max(unlessSaid: .max) } }

@@ -11,7 +11,7 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   static let configuration = CommandConfiguration(
     abstract: "Make this machine a Host and keep it linked.",
     discussion: """
-      Paste the line that 'aw host enroll' printed: it pipes a one-time ticket into 'aw connect --enrol ADDRESS:PORT'.
+      Paste the line that 'aw host enroll' printed: it pipes a one-time ticket into 'aw connect --enrol ADDRESS:PORT'. \
       After that 'aw connect' alone keeps the link. Nothing listens on this machine for AW.
       """)
 
@@ -21,7 +21,9 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   var enrol: String?
   @Flag(help: "With --enrol: give up the identity that this machine has already.") var replace = false
   @Option(
-    help: ArgumentHelp("Where the Host's identity and its Instances are kept.", valueName: "dir"),
+    help: ArgumentHelp(
+      "Where the Host's identity and its Instances are kept; else /var/lib/aw-host for root, "
+        + "~/.local/share/aw-host for others.", valueName: "dir"),
     completion: .directory)
   var data: String?
   @Option(
@@ -32,6 +34,11 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
   var openclawArgument: [String] = []
   @Option(help: ArgumentHelp("The Docker Engine's socket.", valueName: "path"), completion: .file())
   var dockerSocket = "/var/run/docker.sock"
+  @Option(
+    help: ArgumentHelp(
+      "The cloudflared to run where a control path asks for one; else 'cloudflared' on the search path.",
+      valueName: "path"), completion: .file())
+  var cloudflared: String?
   @Option(help: ArgumentHelp("How many connections to keep to the AW Gateway.", valueName: "1|2"))
   var connections = LinkLimits.connectionsDefault
   @Option(
@@ -60,6 +67,7 @@ struct Connect: AsyncParsableCommand, JSONAnswering {
     settings.openClaw = openclaw
     settings.openClawArguments = openclawArgument
     settings.dockerSocket = dockerSocket
+    settings.cloudflared = cloudflared
     settings.ownUsers = ownUsers
     settings.connections = connections
     settings.gateways = try gateway.map { try .init($0) }

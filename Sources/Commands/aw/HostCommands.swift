@@ -15,7 +15,7 @@ struct HostCommands: AsyncParsableCommand {
       abstract: "Print the line that makes a machine a Host.",
       discussion: "Paste it into a shell on that machine within 15 minutes. It works once, and is not shown again.")
 
-    @Argument(help: "The Host's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Host's name.", valueName: "host")) var slug: String
     @OptionGroup var act: ActOptions
     var output: OutputOptions { act.output }
 
@@ -53,7 +53,7 @@ struct HostCommands: AsyncParsableCommand {
   struct Show: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Show one Host.")
 
-    @Argument(help: "The Host's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Host's name.", valueName: "host")) var slug: String
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
@@ -84,7 +84,7 @@ struct HostCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Place no new Instances on a Host. What runs there goes on.")
 
-    @Argument(help: "The Host's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Host's name.", valueName: "host")) var slug: String
     @Flag(help: "Place Instances on it again.") var undo = false
     @OptionGroup var act: ActOptions
     var output: OutputOptions { act.output }
@@ -101,7 +101,7 @@ struct HostCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "rm", abstract: "Forget a Host: its links end, and its certificate is refused.")
 
-    @Argument(help: "The Host's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Host's name.", valueName: "host")) var slug: String
     @Flag(help: "Also with Instances on it, as for a machine that is gone for good. They are forgotten too.")
     var force = false
     @Option(help: "With --force: the Host's name again, instead of typing it.") var confirm: String?

@@ -19,7 +19,7 @@ struct InstanceCommands: AsyncParsableCommand {
       abstract: "Provision an Instance and verify it with a real model turn.",
       discussion: "It is 'verified' when the whole chain was seen to work. When a step fails, what was made is undone.")
 
-    @Argument(help: "The Instance's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
     @Option(help: "The Org that it serves.") var org: String
     @Option(help: "process, or docker for a hardened container.") var runtime: RuntimeKind = .process
     @Option(help: "The image of the docker runtime, best by digest.") var image: String?
@@ -64,7 +64,7 @@ struct InstanceCommands: AsyncParsableCommand {
   struct Show: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Show one Instance with its chain and operation.")
 
-    @Argument(help: "The Instance's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
@@ -79,7 +79,7 @@ struct InstanceCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Print the last lines of an Instance's output, its secrets blotted out.")
 
-    @Argument(help: "The Instance's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
     @Option(help: "How many lines.") var lines = 100
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
@@ -120,7 +120,7 @@ struct InstanceCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "rm", abstract: "Remove an Instance. Its data stays on the Host, and you are told where.")
 
-    @Argument(help: "The Instance's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
     @Flag(help: "Delete its data too, for good.") var purge = false
     @Option(help: "With --purge: the Instance's name again, instead of typing it.") var confirm: String?
     @OptionGroup var waiting: WaitingOptions
@@ -145,7 +145,7 @@ struct InstanceCommands: AsyncParsableCommand {
 
 /// What verbs that ask for an operation on an Instance have in common.
 struct OperateOptions: ParsableArguments {
-  @Argument(help: "The Instance's name.") var slug: String
+  @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
   @OptionGroup var waiting: WaitingOptions
   @OptionGroup var act: ActOptions
 

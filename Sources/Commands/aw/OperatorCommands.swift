@@ -55,7 +55,7 @@ struct OperatorCommands: AsyncParsableCommand {
       commandName: "sign-in-link",
       abstract: "Print a one-time link that signs an owner in, good for 15 minutes.",
       discussion: """
-        For the first owner, who is made by it, and for one who lost the password. Only on the control plane's own
+        For the first owner, who is made by it, and for one who lost the password. Only on the control plane's own \
         machine.
         """)
 

@@ -6,6 +6,11 @@ import Foundation
 import Logging
 import Web
 
+/// Words of help that more than one verb has.
+enum HelpWords {
+  static let data = "Where the data is kept; else /var/lib/aw for root, ~/.local/share/aw for others."
+}
+
 /// A verb that can answer as JSON.
 protocol JSONAnswering: SendableMetatype {
   var output: OutputOptions { get }

@@ -11,7 +11,7 @@ struct OrgCommands: AsyncParsableCommand {
   struct Create: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Create an Org.")
 
-    @Argument(help: "Its name in commands and addresses.") var slug: String
+    @Argument(help: ArgumentHelp("Its name in commands and addresses.", valueName: "name")) var slug: String
     @Option(help: "Its name for people.") var name: String?
     @Option(help: "Only 'synthetic' is allowed: real ones need a signed gate.") var sort = "synthetic"
     @OptionGroup var act: ActOptions

@@ -13,7 +13,7 @@ struct PathCommands: AsyncParsableCommand {
   struct Show: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Show the path of an Instance and its newest check.")
 
-    @Argument(help: "The Instance's name.") var slug: Slug
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: Slug
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
@@ -33,7 +33,7 @@ struct PathCommands: AsyncParsableCommand {
       abstract: "Walk over the path now, up to the health report.",
       discussion: "Exit code 3 when something on the way is not right. Nothing is recorded.")
 
-    @Argument(help: "The Instance's name.") var slug: Slug
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: Slug
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
@@ -53,13 +53,13 @@ struct PathCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Switch an Instance to another path, once that is verified.",
       discussion: """
-        KIND is aw-gateway, ssh-forward (with --address, --user, --host-keys-file, --key-file) or cloudflared (with
-        --hostname, --client-id-file, --client-secret-file). docs/paths.md has the rest. The new path is walked first;
-        if it does not lead to the Instance, nothing changes. Secrets are read from files or descriptors, never from
+        KIND is aw-gateway, ssh-forward (with --address, --user, --host-keys-file, --key-file) or cloudflared (with \
+        --hostname, --client-id-file, --client-secret-file). docs/paths.md has the rest. The new path is walked first; \
+        if it does not lead to the Instance, nothing changes. Secrets are read from files or descriptors, never from \
         the command line.
         """)
 
-    @Argument(help: "The Instance's name.") var slug: Slug
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: Slug
     @Argument(help: "aw-gateway, ssh-forward or cloudflared.") var kind: String
     @Option(help: "ssh-forward: the address of the Host's ssh server.") var address: String?
     @Option(help: "The port; without it 22 of ssh-forward, 443 of cloudflared.") var port: Int?
@@ -72,6 +72,10 @@ struct PathCommands: AsyncParsableCommand {
     @Option(help: "cloudflared: a file that holds the service token's client id, or /dev/fd/N, or -.")
     var clientIdFile: String?
     @Option(help: "cloudflared: a file that holds its client secret, or /dev/fd/N, or -.") var clientSecretFile: String?
+    @Option(
+      help: "cloudflared: a file that holds a tunnel's credentials, or /dev/fd/N, or -: the Host then runs cloudflared."
+    )
+    var tunnelCredentialsFile: String?
     @Option(help: "cloudflared: a PEM file of the authority to trust instead of the machine's roots.")
     var caFile: String?
     @Option(help: "cloudflared: a private address range that the hostname may be in; may be repeated.")
@@ -87,16 +91,28 @@ struct PathCommands: AsyncParsableCommand {
     }
 
     private func ssh() throws -> FleetRoutes.PathBody.SSH? {
-      guard let address, let user, let hostKeysFile, let keyFile else { return nil }
+      guard kind == "ssh-forward" else { return nil }
       return .init(
-        address: address, port: port, user: user, hostKeys: try text(hostKeysFile), key: try text(keyFile))
+        address: try needed("--address", address), port: port, user: try needed("--user", user),
+        hostKeys: try text(try needed("--host-keys-file", hostKeysFile)),
+        key: try text(try needed("--key-file", keyFile)))
     }
 
     private func cloudflared() throws -> FleetRoutes.PathBody.Cloudflared? {
-      guard let hostname, let clientIdFile, let clientSecretFile else { return nil }
+      guard kind == "cloudflared" else { return nil }
       return .init(
-        hostname: hostname, port: port, authority: try caFile.map(text), allowsPrivate: allowPrivate,
-        clientID: try text(clientIdFile), clientSecret: try text(clientSecretFile))
+        hostname: try needed("--hostname", hostname), port: port, authority: try caFile.map(text),
+        allowsPrivate: allowPrivate, clientID: try text(try needed("--client-id-file", clientIdFile)),
+        clientSecret: try text(try needed("--client-secret-file", clientSecretFile)),
+        tunnelCredentials: try tunnelCredentialsFile.map(text))
+    }
+
+    private func needed(_ option: String, _ value: String?) throws -> String {
+      guard let value else {
+        throw AWError(
+          .usage, "A path of the kind \(kind) needs \(option).", next: "See 'aw path switch --help' and docs/paths.md.")
+      }
+      return value
     }
 
     private func text(_ path: String) throws -> String {

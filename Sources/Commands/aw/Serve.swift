@@ -11,11 +11,11 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   static let configuration = CommandConfiguration(
     abstract: "Run a control plane.",
     discussion: """
-      It serves the console and the API, and waits for Hosts to dial its AW Gateway. It writes DIR/context.json, by
+      It serves the console and the API, and waits for Hosts to dial its AW Gateway. It writes DIR/context.json, by \
       which the other verbs find it. Behind a proxy that ends TLS, pass --public-url.
       """)
 
-  @Option(help: ArgumentHelp("Where the data is kept.", valueName: "dir"), completion: .directory) var data: String?
+  @Option(help: ArgumentHelp(HelpWords.data, valueName: "dir"), completion: .directory) var data: String?
   @Option(help: ArgumentHelp("Where the console and the API listen.", valueName: "address:port"))
   var listen = "127.0.0.1:\(ControlPlaneSettings.consolePort)"
   @Option(help: ArgumentHelp("Where the AW Gateway listens for Hosts.", valueName: "address:port"))

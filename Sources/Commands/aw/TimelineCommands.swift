@@ -11,7 +11,7 @@ extension InstanceCommands {
       abstract: "What happened to an Instance, newest first, each with its evidence.",
       discussion: "The newest 50 unless --limit says otherwise. --chain shows the checks behind each change of status.")
 
-    @Argument(help: "The Instance's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
     @Flag(help: "With the chain of checks as it was then.") var chain = false
     @OptionGroup var page: PageOptions
     @OptionGroup var context: ContextOptions
@@ -50,7 +50,7 @@ extension InstanceCommands {
       abstract: "How long the checks of an Instance took, and how it was meanwhile.",
       discussion: "Of 24h and 7d each point stands for 5 and 30 minutes. --json has every point.")
 
-    @Argument(help: "The Instance's name.") var slug: String
+    @Argument(help: ArgumentHelp("The Instance's name.", valueName: "instance")) var slug: String
     @Option(help: "How far back: 1h, 24h or 7d.") var window: LatencyWindow = .hour
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
@@ -73,7 +73,7 @@ extension InstanceCommands {
       let medians = phase.points.compactMap(\.medianMilliseconds).sorted()
       func words(_ value: Int64?) -> String { value.map { "\($0)" } ?? "-" }
       return [
-        phase.title, String(phase.points.map(\.checks).reduce(0, +)),
+        (phase.part == nil ? "" : "  ") + phase.title, String(phase.points.map(\.checks).reduce(0, +)),
         String(phase.points.map(\.failed).reduce(0, +)), words(phase.points.compactMap(\.minMilliseconds).min()),
         words(medians.isEmpty ? nil : medians[(medians.count - 1) / 2]),
         words(phase.points.compactMap(\.maxMilliseconds).max()), words(phase.points.last?.medianMilliseconds),

@@ -13,12 +13,12 @@ struct Up: AsyncParsableCommand, JSONAnswering {
   static let configuration = CommandConfiguration(
     abstract: "Run a whole AW on this machine, with a synthetic Org and its Instance.",
     discussion: """
-      One process tree: the control plane, the AW Gateway, a Connector for this machine, and a model endpoint. The Org
-      'acme' gets the Instance 'acme-main', provisioned before your eyes. Ctrl-C ends all of it; the next 'aw up' with
+      One process tree: the control plane, the AW Gateway, a Connector for this machine, and a model endpoint. The Org \
+      'acme' gets the Instance 'acme-main', provisioned before your eyes. Ctrl-C ends all of it; the next 'aw up' with \
       the same --data goes on where this one stopped.
       """)
 
-  @Option(help: ArgumentHelp("Where the data is kept.", valueName: "dir"), completion: .directory) var data: String?
+  @Option(help: ArgumentHelp(HelpWords.data, valueName: "dir"), completion: .directory) var data: String?
   @Option(help: "process, or docker for hardened containers.") var runtime: RuntimeKind = .process
   @Option(help: "The image of the docker runtime.") var image = "aw-openclaw-synthetic:latest"
   @Option(
@@ -31,7 +31,11 @@ struct Up: AsyncParsableCommand, JSONAnswering {
   var openclawArgument: [String] = []
   @Option(help: ArgumentHelp("The Docker Engine's socket.", valueName: "path"), completion: .file())
   var dockerSocket = "/var/run/docker.sock"
-  @Option(help: ArgumentHelp("Where the console listens.", valueName: "address:port")) var listen: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where the console listens; else 127.0.0.1:\(ControlPlaneSettings.consolePort), or a free port if that is taken.",
+      valueName: "address:port"))
+  var listen: String?
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var log: LogOptions
@@ -100,6 +104,8 @@ struct Up: AsyncParsableCommand, JSONAnswering {
         do { try Console.json(ready) } catch { Console.complain("\(error)") }
         return
       }
+      // As it was called: it need not be on the search path.
+      let program = CommandLine.arguments.first ?? "aw"
       Console.line(
         """
 
@@ -107,9 +113,11 @@ struct Up: AsyncParsableCommand, JSONAnswering {
 
           Console   \(ready.url)
           Sign in   \(ready.signIn)
-                    (works once, for 15 minutes; another: aw operator sign-in-link owner)
+                    (works once, for 15 minutes)
           From another shell:
-                    aw status --context \(ready.context)
+                    \(program) status --context \(ready.context)
+          Another link to sign in:
+                    \(program) operator sign-in-link owner --context \(ready.context)
 
         Ctrl-C ends it.
         """)

@@ -88,6 +88,7 @@ extension ErrorCode {
   public static let pathTLSFailed = ErrorCode("path.tls-failed", http: 502)
   public static let pathAddressRefused = ErrorCode("path.address-refused", http: 403, exit: 4)
   public static let pathProgramMissing = ErrorCode("path.program-missing", http: 503)
+  public static let pathCheckForgotten = ErrorCode("path.check-forgotten", http: 409)
 
   // Orgs, Instances and operations
   public static let orgUnknown = ErrorCode("org.unknown", http: 404)
@@ -145,7 +146,7 @@ extension ErrorCode {
     gatewayProtocol, gatewayTimeout, gatewayOtherIdentity, gatewayDrifted, modelNotConfigured, modelTurnFailed,
     endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
     deliveryFailed, silenceWithoutEnd, pathKindUnknown, pathInvalid, pathUnreachable, pathHostKeyChanged,
-    pathCredentialRefused, pathTLSFailed, pathAddressRefused, pathProgramMissing,
+    pathCredentialRefused, pathTLSFailed, pathAddressRefused, pathProgramMissing, pathCheckForgotten,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

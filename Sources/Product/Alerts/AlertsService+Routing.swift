@@ -140,6 +140,7 @@ extension AlertsService {
         by: actor.text)
       try AlertsRecords.save(silence, in: tx)
       context.subject = EvidenceSubject(type: "silence", id: silence.id.text)
+      for (name, value) in try silence.story { context.record(name, value) }
       context.afterCommit { changed() }
       return silence
     }
@@ -154,6 +155,7 @@ extension AlertsService {
       }
       silence.startsAt = min(silence.startsAt, context.at)
       silence.endsAt = context.at
+      for (name, value) in try silence.story { context.record(name, value) }
       try AlertsRecords.save(silence, in: tx)
       context.afterCommit { changed() }
       return silence

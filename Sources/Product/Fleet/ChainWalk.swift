@@ -44,6 +44,7 @@ public struct ChainWalk: Sendable {
     var results: [CheckResult] = []
     var client: GatewayClient?
     defer { client?.close() }
+    let opening = OpeningTimes()
     let path: Result<any ControlWay, any Error>
     do { path = .success(try await given(way, instance)) } catch { path = .failure(error) }
     for link in links {
@@ -64,7 +65,7 @@ public struct ChainWalk: Sendable {
         case .live: seen = try await probe(.live, path.get(), patience)
         case .ready: seen = try await probe(.ready, path.get(), patience)
         case .hello:
-          let opened = try await hello(instance, path.get(), patience)
+          let opened = try await opening.during { try await hello(instance, path.get(), patience) }
           client = opened
           seen = try await greeting(opened, instance, acceptsVersion: acceptsVersion)
         case .health: seen = try await health(client)
@@ -81,7 +82,8 @@ public struct ChainWalk: Sendable {
       results.append(
         .init(
           link: link, outcome: outcome, at: clock.now,
-          durationMilliseconds: (ContinuousClock.now - started).milliseconds, evidence: evidence))
+          durationMilliseconds: (ContinuousClock.now - started).milliseconds,
+          evidence: link == .hello ? CheckResult.noting(opening.noted, in: evidence) : evidence))
     }
     return ChainReport(results: results)
   }
@@ -103,7 +105,8 @@ public struct ChainWalk: Sendable {
       return Seen(
         evidence: .null,
         degraded: AWError(
-          .hostOffline, "The Host has no link, so AW can neither look at the runtime nor start or stop it. "
+          .hostOffline,
+          "The Host has no link, so AW can neither look at the runtime nor start or stop it. "
             + "The rest is seen over \(instance.path.kind.rawValue).",
           next: "Check that its Connector runs and can reach the AW Gateway; it dials again by itself."))
     }

@@ -16,12 +16,13 @@ public struct FleetReader: Sendable {
   let index: FleetIndex
   let samples: SampleKeeper
   let share: FleetShare
+  let sources: [TimelineSource]
   let orders = BoardOrders()
   let clock: WallClock
 
   public init(
     store: Store, evidence: EvidenceLog, gateway: AWGateway, policy: StatusPolicy, conscience: Conscience,
-    index: FleetIndex, samples: SampleKeeper, share: FleetShare, clock: WallClock
+    index: FleetIndex, samples: SampleKeeper, share: FleetShare, sources: [TimelineSource] = [], clock: WallClock
   ) {
     self.store = store
     self.evidence = evidence
@@ -31,6 +32,7 @@ public struct FleetReader: Sendable {
     self.index = index
     self.samples = samples
     self.share = share
+    self.sources = sources
     self.clock = clock
   }
 

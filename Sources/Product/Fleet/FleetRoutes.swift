@@ -11,6 +11,7 @@ public struct FleetRoutes: Sendable {
   let reader: FleetReader
   /// As it is now: it names the authority that signs.
   let line: @Sendable () -> EnrolmentLine
+  let rehearsed = RehearsedPaths()
 
   public init(service: FleetService, reader: FleetReader, line: @escaping @Sendable () -> EnrolmentLine) {
     self.service = service

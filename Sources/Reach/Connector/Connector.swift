@@ -115,6 +115,7 @@ public final class Connector: Service {
       await group.next()
       group.cancelAll()
     }
+    await runtimes.endTunnels()
     if configuration.haltsInstances { await runtimes.halt() }
   }
 

@@ -33,7 +33,8 @@ struct Pulse: Sendable {
       let states = await runtimes.states()
       let now = ContinuousClock.now
       let answers = await ask(ledger.due(states, now: now).compactMap { id in states[id]?.port.map { (id, $0) } })
-      for part in ledger.take(states, answers, now: now)?.parts() ?? [] { try await send(part) }
+      let tunnels = await runtimes.tunnelPhases()
+      for part in ledger.take(states, answers, tunnels, now: now)?.parts() ?? [] { try await send(part) }
       try await Task.sleep(for: Self.lookEvery)
     }
   }
@@ -93,7 +94,8 @@ struct PulseLedger: Sendable {
   }
 
   mutating func take(
-    _ states: [InstanceID: RunState], _ fresh: [InstanceID: InstanceFacts.Answer], now: ContinuousClock.Instant
+    _ states: [InstanceID: RunState], _ fresh: [InstanceID: InstanceFacts.Answer],
+    _ tunnels: [InstanceID: TunnelState.Phase] = [:], now: ContinuousClock.Instant
   ) -> Heartbeat? {
     for (id, answer) in fresh { answers[id] = (answer, now) }
     // What does not run has no answer; the next one that runs under this name is asked at once.
@@ -102,7 +104,7 @@ struct PulseLedger: Sendable {
     for (id, state) in states {
       facts[id] = InstanceFacts(
         phase: state.phase, exitCode: state.exitCode, outOfMemory: state.outOfMemory, answer: answers[id]?.answer,
-        configurationDrifted: state.configurationDrifted == true)
+        configurationDrifted: state.configurationDrifted == true, tunnel: tunnels[id])
     }
     defer { told = facts }
     if toldAt.map({ now - $0 >= every }) ?? true {

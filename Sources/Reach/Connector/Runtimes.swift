@@ -5,10 +5,13 @@ import Logging
 /// The runtimes of this Host behind one door: answers the calls of the link, never with a raw error.
 public actor Runtimes {
   private let runtimes: [RuntimeKind: any InstanceRuntime]
+  private let tunnels: Tunnels?
   private let logger: Logger
   private var ports: [InstanceID: Int] = [:]
 
-  public init(_ runtimes: [any InstanceRuntime], logger: Logger) {
+  /// - Parameter tunnels: the cloudflareds of this Host; nil runs none.
+  public init(_ runtimes: [any InstanceRuntime], tunnels: Tunnels? = nil, logger: Logger) {
+    self.tunnels = tunnels
     self.runtimes = Dictionary(runtimes.map { ($0.kind, $0) }) { first, _ in first }
     self.logger = logger
   }
@@ -42,6 +45,7 @@ public actor Runtimes {
 
   /// Takes up what ran before this Connector did. A runtime that cannot do so now does it at its next call.
   func resume() async {
+    await tunnels?.resume()
     for runtime in runtimes.values {
       do {
         try await runtime.resume()
@@ -52,6 +56,12 @@ public actor Runtimes {
       }
     }
   }
+
+  /// How the cloudflared of each Instance is that has one.
+  nonisolated func tunnelPhases() async -> [InstanceID: TunnelState.Phase] { await tunnels?.phases() ?? [:] }
+
+  /// Ends what only lives with this Connector.
+  func endTunnels() async { await tunnels?.close() }
 
   /// What supervision knows of every Instance on this Host. A runtime that cannot tell now is left out.
   nonisolated func states() async -> [InstanceID: RunState] {
@@ -97,6 +107,7 @@ public actor Runtimes {
       return remember(instance, try await runtime(kind).inspect(instance))
     case .remove(let kind, let instance, let purge):
       ports[instance] = nil
+      try await tunnels?.endAll(of: instance)
       return .state(try await runtime(kind).remove(instance, purge: purge))
     case .logs(let kind, let instance, let lines):
       return .lines(try await runtime(kind).logs(instance, lines: lines))
@@ -105,6 +116,28 @@ public actor Runtimes {
       return .done
     case .instances(let kind):
       return .instances(try await runtime(kind).instances())
+    case .tunnel(let order):
+      return .tunnel(try await carryOut(order))
+    }
+  }
+
+  private func carryOut(_ order: TunnelOrder) async throws -> TunnelState {
+    guard let tunnels else {
+      throw AWError(
+        .pathProgramMissing, "This Host runs no cloudflared for AW.", next: "Start its Connector with 'aw connect'.")
+    }
+    switch order {
+    case .serve(let instance, let name, let hostname, let environment):
+      guard let port = try await port(of: instance), let secret = environment.values[TunnelOrder.credentials] else {
+        throw AWError(
+          .conflict, "The Instance has no port on this Host yet, or no credentials came.", next: "Provision it first.")
+      }
+      return try await tunnels.serve(.init(instance, name), at: hostname, port: port, credentials: secret)
+    case .end(let instance, let name):
+      try await tunnels.end(.init(instance, name))
+      return .absent
+    case .look(let instance, let name):
+      return await tunnels.look(.init(instance, name))
     }
   }
 

@@ -69,18 +69,23 @@ public struct InstanceFacts: Codable, Sendable, Hashable {
   public var answer: Answer?
   /// Somebody else than AW changed its configuration since AW last asked for a start.
   public var configurationDrifted: Bool
+  /// How the cloudflared is that the Host runs for it; nil when it runs none.
+  public var tunnel: TunnelState.Phase?
 
   public init(
     phase: RunState.Phase, exitCode: Int32? = nil, outOfMemory: Bool = false, answer: Answer? = nil,
-    configurationDrifted: Bool = false
+    configurationDrifted: Bool = false, tunnel: TunnelState.Phase? = nil
   ) {
     self.phase = phase
     self.exitCode = exitCode
     self.outOfMemory = outOfMemory
     self.answer = answer
     self.configurationDrifted = configurationDrifted
+    self.tunnel = tunnel
   }
 
-  /// It runs and answers, as AW started it.
-  public var isWell: Bool { phase == .running && answer == .live && !configurationDrifted }
+  /// It runs and answers, as AW started it, and so does its cloudflared, if there is one.
+  public var isWell: Bool {
+    phase == .running && answer == .live && !configurationDrifted && (tunnel ?? .up) == .up
+  }
 }

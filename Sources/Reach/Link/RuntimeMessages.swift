@@ -14,6 +14,7 @@ public enum RuntimeCall: Codable, Sendable {
   case logs(RuntimeKind, InstanceID, lines: Int)
   case approveDevice(RuntimeKind, InstanceID, request: String)
   case instances(RuntimeKind)
+  case tunnel(TunnelOrder)
 }
 
 public enum RuntimeReply: Codable, Sendable {
@@ -21,6 +22,7 @@ public enum RuntimeReply: Codable, Sendable {
   case state(RunState)
   case lines([String])
   case instances([InstanceID])
+  case tunnel(TunnelState)
   case done
   case failed(Refused)
 }

@@ -110,19 +110,21 @@ public struct HostnameWay: ControlWay {
     let channel: any Channel
     let handshake: EventLoopFuture<Void>
     do {
-      (channel, handshake) = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        .connectTimeout(.milliseconds(PathLimits.connectWithin.milliseconds))
-        .channelOption(.socketOption(.tcp_nodelay), value: 1)
-        .connect(host: address.description, port: hostname.port) { channel in
-          channel.eventLoop.makeCompletedFuture {
-            let shaken = channel.eventLoop.makePromise(of: Void.self)
-            try channel.pipeline.syncOperations.addHandlers([
-              try NIOSSLClientHandler(context: tls, serverHostname: hostname.name), HandshakeHandler(shaken),
-              AccessHandler(hostname),
-            ])
-            return (channel, shaken.futureResult)
+      (channel, handshake) = try await OpeningTimes.measure(.tcp) {
+        try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+          .connectTimeout(.milliseconds(PathLimits.connectWithin.milliseconds))
+          .channelOption(.socketOption(.tcp_nodelay), value: 1)
+          .connect(host: address.description, port: hostname.port) { channel in
+            channel.eventLoop.makeCompletedFuture {
+              let shaken = channel.eventLoop.makePromise(of: Void.self)
+              try channel.pipeline.syncOperations.addHandlers([
+                try NIOSSLClientHandler(context: tls, serverHostname: hostname.name), HandshakeHandler(shaken),
+                AccessHandler(hostname),
+              ])
+              return (channel, shaken.futureResult)
+            }
           }
-        }
+      }
     } catch {
       throw unreached(address, error)
     }
@@ -131,7 +133,7 @@ public struct HostnameWay: ControlWay {
     }
     defer { limit.cancel() }
     do {
-      try await handshake.get()
+      try await OpeningTimes.measure(.tls) { try await handshake.get() }
       return channel
     } catch {
       channel.close(promise: nil)

@@ -10,7 +10,7 @@ public struct PathFailure: ExplainedError, Sendable, Equatable {
   /// Trying again soon cannot help: a person has to mend it.
   public let isRefusal: Bool
 
-  init(_ error: AWError, _ lossClass: LossClass? = nil, isRefusal: Bool = false) {
+  public init(_ error: AWError, _ lossClass: LossClass? = nil, isRefusal: Bool = false) {
     explained = error
     self.lossClass = lossClass
     self.isRefusal = isRefusal

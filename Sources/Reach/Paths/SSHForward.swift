@@ -76,9 +76,11 @@ public final class SSHForward: ControlWay {
   ) async throws -> Value {
     try await waitUntilUp()
     do {
-      return try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        .connectTimeout(.seconds(2))
-        .connect(unixDomainSocketPath: folder.socket) { channel in initialize(channel) }
+      return try await OpeningTimes.measure(.stream) {
+        try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+          .connectTimeout(.seconds(2))
+          .connect(unixDomainSocketPath: folder.socket) { channel in initialize(channel) }
+      }
     } catch let error as any ExplainedError {
       throw error
     } catch {

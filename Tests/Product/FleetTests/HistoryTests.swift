@@ -1,5 +1,6 @@
 import Basics
 import Link
+import OpenClaw
 import Store
 import TestSupport
 import Testing
@@ -85,6 +86,27 @@ struct HistoryTests {
         [sample, Self.sample(60, hello: 9), Self.sample(90, hello: 1)], at: Self.at(0), span: .seconds(300)))
     #expect(merged.phases[.hello] == .init(looked: 3, failed: 1, took: .init(least: 1, median: 1, most: 9)))
     #expect(CheckSample(at: merged.at, span: merged.span, text: merged.text) == merged)
+  }
+
+  @Test("the parts of opening the Gateway WebSocket are taken from the check's evidence, and read back")
+  func parts() throws {
+    let evidence = CheckResult.noting(
+      [.tcp: .milliseconds(12), .tls: .milliseconds(30), .greeting: .milliseconds(7)], in: ["version": "2026.6.9"])
+    #expect(evidence["version"] == "2026.6.9" && evidence["openingMilliseconds"]?["tls"] == 30)
+    let result = CheckResult(
+      link: .hello, outcome: .passed, at: Self.at(0), durationMilliseconds: 50, evidence: evidence)
+    let sample = try #require(CheckSample(ChainReport(results: [result])))
+    #expect(sample.text == "hello 50,hello.tcp 12,hello.tls 30,hello.greeting 7")
+    #expect(CheckSample(at: sample.at, span: .zero, text: sample.text) == sample)
+    // What an AW of the future may write beside it is left out.
+    #expect(CheckSample(at: sample.at, span: .zero, text: sample.text + ",hello.quic 3,moon 1") == sample)
+    let merged = try #require(
+      CheckSample.merged([sample, Self.sample(60, hello: 9)], at: Self.at(0), span: .seconds(300)))
+    #expect(merged.parts[.tls] == .init(looked: 1, failed: 0, took: .init(least: 30, median: 30, most: 30)))
+    let view = LatencyView.of(
+      [sample], [], window: .hour, policy: StatusPolicy(), apart: .zero, now: Self.at(10))
+    #expect(view.phases.map(\.part) == [nil, .tcp, .tls, .greeting] && view.links.map(\.link) == [.hello])
+    #expect(view.opening.map(\.title) == ["TCP", "TLS", "Hello"])
   }
 
   @Test("a line is broken where nobody looked, and where all failed")

@@ -1,6 +1,7 @@
 import Basics
 import Foundation
 import Link
+import OpenClaw
 import Testing
 import Web
 
@@ -34,7 +35,10 @@ struct PlotTests {
       }
       var phases: [ChainLink: CheckSample.Phase] = [.runtime: phase(2), .live: phase(3), .hello: phase(14)]
       if minute.isMultiple(of: 10) { phases[.turn] = phase(900) }
-      return CheckSample(at: at(minute), span: .zero, phases: phases)
+      let parts: [OpeningPart: CheckSample.Phase] = [
+        .tcp: phase(1), .tls: phase(3), .upgrade: phase(2), .greeting: phase(8),
+      ]
+      return CheckSample(at: at(minute), span: .zero, phases: phases, parts: isDown ? [:] : parts)
     }
     let samples = (Array(0..<20) + Array(30..<60)).map(sample)
     let transitions: [StatusSpan.Transition] = [
@@ -75,6 +79,7 @@ struct PlotTests {
     let id = try Slug("plot")
     try Self.check("latency-1h-\(size).svg", LatencyPlot.draw(Self.hour(), size: size, id: id).svg)
     try Self.check("latency-24h-\(size).svg", LatencyPlot.draw(Self.day(), size: size, id: id).svg)
+    try Self.check("opening-1h-\(size).svg", LatencyPlot.draw(Self.hour(), .opening, size: size, id: id).svg)
     try Self.check("losses-\(size).svg", LossPlot.draw(try Self.losses(), size: size, id: id).svg)
   }
 
@@ -82,6 +87,7 @@ struct PlotTests {
   func inside(size: PlotFrame.Size) throws {
     for drawing in [
       LatencyPlot.draw(Self.hour(), size: size, id: try Slug("plot")),
+      LatencyPlot.draw(Self.hour(), .opening, size: size, id: try Slug("plot")),
       LossPlot.draw(try Self.losses(), size: size, id: try Slug("plot")),
     ] {
       for match in drawing.svg.matches(of: /\ (x|x1|x2|cx)="(-?[0-9.]+)"/) {

@@ -58,6 +58,19 @@ struct TimelineTests {
     #expect(item.sort == .link && item.loss?.lossClass == .connectorCrash && item.loss?.outageMilliseconds == 7_000)
   }
 
+  @Test(
+    "a disruption of a Host or of a release says how much of what was lost",
+    arguments: [
+      (EvidenceKind.scopeDisruptionBegan, "host/7", "5 of 6 Instances on its Host were lost at once"),
+      (.scopeDisruptionBegan, "release/2026.6.9", "5 of 6 Instances of OpenClaw 2026.6.9 were lost at once"),
+      (.scopeDisruptionEnded, "host/7", "Most Instances on its Host are back."),
+      (.scopeDisruptionEnded, "release/2026.6.9", "Most Instances of OpenClaw 2026.6.9 are back."),
+    ])
+  func disruption(kind: EvidenceKind, scope: String, says: String) async throws {
+    let item = try #require(try await Self.record(kind, ["scope": .string(scope), "lost": 5, "instances": 6]))
+    #expect(item.sort == .disruption && item.title.hasPrefix(says), "\(item.title)")
+  }
+
   @Test("every kind that is asked for is told; others are not")
   func kinds() async throws {
     for kind in TimelineItem.ofInstance + TimelineItem.ofHost + TimelineItem.ofWatchdog {

@@ -31,11 +31,14 @@ public struct RoomPages: Sendable {
     public let path: String
     /// The letter that leads here after `g`; nil for none.
     public let key: String?
+    /// The beginnings of other paths whose pages belong to it.
+    public let covers: [String]
 
-    public init(_ title: String, path: String, key: String? = nil) {
+    public init(_ title: String, path: String, key: String? = nil, covers: [String] = []) {
       self.title = title
       self.path = path
       self.key = key
+      self.covers = covers
     }
   }
 

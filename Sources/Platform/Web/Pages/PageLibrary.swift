@@ -70,7 +70,9 @@ public struct PageLibrary: Sendable {
     chrome["csrf"] = .string(caller.csrf ?? "")
     chrome["navigation"] = .array(
       navigation.map { entry in
-        let isHere = path == entry.path || (entry.path != "/" && path.hasPrefix(entry.path + "/"))
+        let isHere =
+          path == entry.path || (entry.path != "/" && path.hasPrefix(entry.path + "/"))
+          || entry.covers.contains { path.hasPrefix($0) }
         return [
           "title": .string(entry.title), "path": .string(entry.path), "key": .string(entry.key ?? ""),
           "isHere": .bool(isHere),

@@ -59,6 +59,21 @@ extension AlertsRoutes {
     ]
   }
 
+  /// The pages of this room, and which of them is shown.
+  private static func tabs(_ here: String) -> JSONValue {
+    let all = [
+      ("Alerts", "/alerts"), ("Silences", "/alerts/silences"), ("Endpoints and routes", "/alerts/routing"),
+      ("Deliveries", "/alerts/deliveries"),
+    ]
+    return .array(
+      all.map { title, path in ["title": .string(title), "to": .string(path), "isHere": .bool(path == here)] })
+  }
+
+  /// `2026-11-26 17:00 UTC`, as people write it.
+  private static func words(_ at: Timestamp) -> String {
+    String(at.description.prefix(16)).replacing("T", with: " ") + " UTC"
+  }
+
   private func alertsPage(_ request: WebRequest) async throws -> WebResponse {
     let open = try await reader.alerts(open: true, limit: Self.openShown)
     let over = try await reader.alerts(open: false, limit: Self.resolvedShown)
@@ -70,6 +85,7 @@ extension AlertsRoutes {
       "over": .array(over.map(Self.row)), "hasOver": .bool(!over.isEmpty),
       "isCut": .bool(counts.open > open.count), "count": .integer(Int64(counts.open)),
       "dead": .integer(Int64(counts.dead)), "hasDead": .bool(counts.dead > 0), "noRoutes": .bool(routes.isEmpty),
+      "tabs": Self.tabs("/alerts"),
     ]
     return .page(Page("Alerts", template: "alerts/alerts", values: values, live: Self.topic))
   }
@@ -120,8 +136,9 @@ extension AlertsRoutes {
           ]
         }),
       "hasRoutes": .bool(!routes.isEmpty), "mayAct": .bool(request.caller?.role == .owner),
+      "tabs": Self.tabs("/alerts/routing"),
     ]
-    return .page(Page("Routing", template: "alerts/routing", values: values, live: Self.topic))
+    return .page(Page("Endpoints and routes", template: "alerts/routing", values: values, live: Self.topic))
   }
 
   private static func count(_ secrets: Int) -> String {
@@ -141,10 +158,12 @@ extension AlertsRoutes {
             "id": .string(silence.id.text), "sort": .string(silence.sort.rawValue),
             "state": .string(silence.state.rawValue), "words": .string(silence.words),
             "from": .string(silence.startsAt.description), "until": .string(silence.endsAt.description),
+            "fromWords": .string(Self.words(silence.startsAt)), "untilWords": .string(Self.words(silence.endsAt)),
             "reason": .string(silence.reason), "by": .string(silence.by), "mayEnd": .bool(silence.state != .over),
           ]
         }),
       "hasSilences": .bool(!silences.isEmpty), "mayAct": .bool(request.caller?.role == .owner),
+      "tabs": Self.tabs("/alerts/silences"),
     ]
     return .page(Page("Silences", template: "alerts/silences", values: values, live: Self.topic))
   }
@@ -155,6 +174,7 @@ extension AlertsRoutes {
     let values: JSONValue = [
       "deliveries": .array(deliveries.map(Self.row)), "hasDeliveries": .bool(!deliveries.isEmpty),
       "onlyDead": .bool(state == .dead), "mayAct": .bool(request.caller?.role == .owner),
+      "tabs": Self.tabs("/alerts/deliveries"),
     ]
     return .page(Page("Deliveries", template: "alerts/deliveries", values: values, live: Self.topic))
   }
@@ -166,12 +186,14 @@ extension AlertsRoutes {
       "class": .string(delivery.state == .delivered ? "current" : delivery.state == .dead ? "unreachable" : "stale"),
       "titles": .array(delivery.titles.prefix(5).map { .string($0) }),
       "more": .string(delivery.titles.count > 5 ? "and \(delivery.titles.count - 5) more" : ""),
-      "next": .string(delivery.nextAt?.description ?? ""), "isDead": .bool(delivery.state == .dead),
+      "next": .string(delivery.nextAt?.description ?? ""),
+      "nextWords": .string(delivery.nextAt.map(Self.words) ?? ""), "isDead": .bool(delivery.state == .dead),
       "tries": .integer(Int64(delivery.attempts.count)),
       "attempts": .array(
         delivery.attempts.suffix(20).map { attempt in
           [
             "number": .integer(Int64(attempt.number)), "when": .string(attempt.at.description),
+            "whenWords": .string(Self.words(attempt.at)),
             "outcome": .string(attempt.outcome), "detail": .string(attempt.detail),
             "took": .string("\(attempt.milliseconds) ms"),
           ]

@@ -12,7 +12,7 @@ public enum SampleLimits {
   /// How long each check is kept by itself; older ones are thinned to one sample of `thinTo`.
   static let keepSingle = Duration.seconds(86_400)
   static let thinTo = Duration.seconds(300)
-  /// Samples in the database, about 100 bytes each. Above it the oldest go earlier.
+  /// Samples in the database, about 150 bytes each. Above it the oldest go earlier.
   static let samplesMax = 5_000_000
   /// Samples of the whole fleet written in a second: with more Instances each is sampled less often. A check that
   /// fails where the one before did not is always one.

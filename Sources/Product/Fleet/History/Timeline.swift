@@ -3,6 +3,28 @@ import Evidence
 import Link
 import Web
 
+/// What another room tells on the timelines of Instances, from evidence of its own.
+public struct TimelineSource: Sendable {
+  public struct Line: Sendable {
+    public let sort: TimelineItem.Sort
+    /// One sentence.
+    public let title: String
+    public let reason: String?
+
+    public init(_ sort: TimelineItem.Sort, _ title: String, reason: String?) {
+      (self.sort, self.title, self.reason) = (sort, title, reason)
+    }
+  }
+
+  let kinds: [EvidenceKind]
+  let line: @Sendable (EvidenceEntry, _ org: Slug, InstanceID) -> Line?
+
+  /// - Parameter line: what an entry says of an Instance; nil when it does not concern it.
+  public init(_ kinds: [EvidenceKind], line: @escaping @Sendable (EvidenceEntry, _ org: Slug, InstanceID) -> Line?) {
+    (self.kinds, self.line) = (kinds, line)
+  }
+}
+
 /// One thing that happened to an Instance: an evidence entry, read for people.
 ///
 /// Nothing of it is stored beside the evidence. What a loss is called is what is known of it now.
@@ -20,6 +42,10 @@ public struct TimelineItem: Codable, Sendable, Equatable {
     case operation
     /// The Watchdog began, or ceased, to doubt itself.
     case watchdog
+    /// Much of its Host or of its release was lost, or is back: one event stands for all of it.
+    case disruption
+    /// Its alerts are muted, or no longer.
+    case silence
   }
 
   public struct LossDetail: Codable, Sendable, Equatable {
@@ -76,6 +102,7 @@ extension TimelineItem {
     + Array(acts.keys).sorted { $0.id < $1.id }
   static let ofHost: [EvidenceKind] = [.hostConnected, .hostDisconnected, .lossReclassified]
   static let ofWatchdog: [EvidenceKind] = [.disruptionBegan, .disruptionEnded]
+  static let ofScopes: [EvidenceKind] = [.scopeDisruptionBegan, .scopeDisruptionEnded]
 
   private static let acts: [EvidenceKind: String] = [
     .instanceRequested: "It was asked for.", .instanceStartRequested: "Somebody asked to start it.",
@@ -107,6 +134,12 @@ extension TimelineItem {
     if sort == .operation { self.operation = operation }
   }
 
+  /// What another room told.
+  init(_ record: EvidenceRecord, _ line: TimelineSource.Line) {
+    (index, at, sort, title) = (record.index, record.entry.at, line.sort, line.title)
+    (actor, reason) = (record.entry.actor, line.reason)
+  }
+
   private static func headline(
     _ kind: EvidenceKind, _ data: JSONValue, _ operation: OperationView?
   ) -> (Sort, String)? {
@@ -122,9 +155,18 @@ extension TimelineItem {
       return (.link, "A loss of its Host's link was \(word("to")), not \(word("from")): the Connector told.")
     case .disruptionBegan: return (.watchdog, "The Watchdog began to doubt itself.")
     case .disruptionEnded: return (.watchdog, "The Watchdog believes what it sees again.")
+    case .scopeDisruptionBegan, .scopeDisruptionEnded: return disruption(kind, data).map { (.disruption, $0) }
     case .operationEnded: return (.operation, "The operation \(word("operation")) \(word("outcome")).")
     default: return acts[kind].map { (.act, $0) }
     }
+  }
+
+  private static func disruption(_ kind: EvidenceKind, _ data: JSONValue) -> String? {
+    guard let scope = data["scope"]?.stringValue else { return nil }
+    let of = scope.hasPrefix("host/") ? "on its Host" : "of OpenClaw \(scope.dropFirst("release/".count))"
+    guard kind == .scopeDisruptionBegan, let lost = data["lost"]?.intValue, let all = data["instances"]?.intValue
+    else { return "Most Instances \(of) are back." }
+    return "\(lost) of \(all) Instances \(of) were lost at once: one event stands for all of them."
   }
 
   private static func chain(_ json: JSONValue?) -> [CheckView]? {

@@ -27,7 +27,14 @@ extension FleetReader {
       EvidenceFilter(kinds: TimelineItem.ofWatchdog, since: instance.createdAt),
     ]
     let records = try filters.flatMap { try evidence.list(before: before, limit: limit, filter: $0, in: tx) }
-    return try records.sorted { $0.index > $1.index }.prefix(limit).compactMap { record in
+    let scopes = Set(instance.member.scopes.map(\.text))
+    // As the Instance is now: what was lost of a release that it has left does not explain it any more.
+    let disruptions = try concerning(instance, TimelineItem.ofScopes, before: before, limit: limit, in: tx) { record in
+      guard let scope = record.entry.data["scope"]?.stringValue, scopes.contains(scope) else { return nil }
+      return TimelineItem(record, loss: nil, operation: nil)
+    }
+    let told = try others(instance, before: before, limit: limit, in: tx)
+    let own = try records.sorted { $0.index > $1.index }.prefix(limit).compactMap { record in
       let loss = try record.entry.data["loss"]?.stringValue.flatMap { LossID($0) }
         .flatMap { try LossRecords.find($0, in: tx) }
       let operation =
@@ -35,6 +42,35 @@ extension FleetReader {
         ? record.entry.act.flatMap { OperationID($0) }.flatMap { try WorkRecords.find($0, in: tx) } : nil
       return TimelineItem(record, loss: loss, operation: operation.map { OperationView($0) })
     }
+    return Array((own + disruptions + told).sorted { $0.index > $1.index }.prefix(limit))
+  }
+
+  private func others(
+    _ instance: Instance, before: Int64?, limit: Int, in tx: Transaction
+  ) throws -> [TimelineItem] {
+    guard let org = try FleetRecords.org(instance.org, in: tx)?.slug else { return [] }
+    return try sources.flatMap { source in
+      try concerning(instance, source.kinds, before: before, limit: limit, in: tx) { record in
+        source.line(record.entry, org, instance.id).map { TimelineItem(record, $0) }
+      }
+    }
+  }
+
+  /// Items of entries that are about more than one Instance, newest first: as many as there are of this one, so that a
+  /// page is never short of them because others had more.
+  private func concerning(
+    _ instance: Instance, _ kinds: [EvidenceKind], before: Int64?, limit: Int, in tx: Transaction,
+    _ item: (EvidenceRecord) -> TimelineItem?
+  ) throws -> [TimelineItem] {
+    let filter = EvidenceFilter(kinds: kinds, since: instance.createdAt)
+    var (items, last) = ([TimelineItem](), before)
+    while items.count < limit {
+      let records = try evidence.list(before: last, limit: EvidenceLog.listMax, filter: filter, in: tx)
+      items += records.compactMap(item)
+      guard records.count == EvidenceLog.listMax, let oldest = records.last?.index else { break }
+      last = oldest
+    }
+    return Array(items.prefix(limit))
   }
 
   /// The statuses that were recorded since a time, oldest first, and the one before them.

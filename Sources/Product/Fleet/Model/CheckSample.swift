@@ -1,4 +1,5 @@
 import Basics
+import OpenClaw
 
 /// How long the links of the chain took at one check, or at all checks of a span.
 struct CheckSample: Sendable, Equatable {
@@ -22,9 +23,11 @@ struct CheckSample: Sendable, Equatable {
   /// Zero for a single check.
   let span: Duration
   let phases: [ChainLink: Phase]
+  /// Of the Gateway WebSocket: what opening it consisted of.
+  let parts: [OpeningPart: Phase]
 
-  init(at: Timestamp, span: Duration, phases: [ChainLink: Phase]) {
-    (self.at, self.span, self.phases) = (at, span, phases)
+  init(at: Timestamp, span: Duration, phases: [ChainLink: Phase], parts: [OpeningPart: Phase] = [:]) {
+    (self.at, self.span, self.phases, self.parts) = (at, span, phases, parts)
   }
 
   /// - Returns: nil for a check that found nothing wrong and did not try the Gateway WebSocket.
@@ -40,7 +43,10 @@ struct CheckSample: Sendable, Equatable {
       phases[result.link] = Phase(
         looked: 1, failed: isFailed ? 1 : 0, took: isFailed ? nil : Took(least: took, median: took, most: took))
     }
-    self.init(at: at, span: .zero, phases: phases)
+    let parts = report.result(.hello)?.openingMilliseconds ?? [:]
+    self.init(
+      at: at, span: .zero, phases: phases,
+      parts: parts.mapValues { Phase(looked: 1, failed: 0, took: Took(least: $0, median: $0, most: $0)) })
   }
 
   /// The links that failed.
@@ -49,21 +55,23 @@ struct CheckSample: Sendable, Equatable {
   /// One sample for all of a span; nil for none.
   static func merged(_ samples: [CheckSample], at: Timestamp, span: Duration) -> CheckSample? {
     guard !samples.isEmpty else { return nil }
-    var phases: [ChainLink: Phase] = [:]
-    for link in ChainLink.allCases {
-      let all = samples.compactMap { $0.phases[link] }
-      guard !all.isEmpty else { continue }
-      let took = all.compactMap(\.took)
+    return CheckSample(
+      at: at, span: span, phases: merged(samples.map(\.phases)), parts: merged(samples.map(\.parts)))
+  }
+
+  private static func merged<Row>(_ all: [[Row: Phase]]) -> [Row: Phase] {
+    let byRow = Dictionary(grouping: all.flatMap { $0 }, by: { $0.key })
+    return byRow.mapValues { entries in
+      let took = entries.compactMap { $0.value.took }
       let medians = took.map(\.median).sorted()
-      phases[link] = Phase(
-        looked: all.map(\.looked).reduce(0, +), failed: all.map(\.failed).reduce(0, +),
+      return Phase(
+        looked: entries.map { $0.value.looked }.reduce(0, +), failed: entries.map { $0.value.failed }.reduce(0, +),
         took: medians.isEmpty
           ? nil
           : Took(
             least: took.map(\.least).min() ?? 0, median: medians[(medians.count - 1) / 2],
             most: took.map(\.most).max() ?? 0))
     }
-    return CheckSample(at: at, span: span, phases: phases)
   }
 
   /// Samples by spans that begin at whole multiples of their length, oldest first.
@@ -80,35 +88,73 @@ struct CheckSample: Sendable, Equatable {
 
 extension CheckSample {
   /// `hello 12` for one that passed; `hello LOOKED FAILED LEAST MEDIAN MOST` else, without the times when all failed.
+  /// A part of opening the Gateway WebSocket is `hello.tls`.
   var text: String {
-    ChainLink.allCases.compactMap { link in
-      phases[link].map { phase in
+    let rows =
+      ChainLink.allCases.map { ($0.rawValue, phases[$0]) }
+      + OpeningPart.allCases.map { (Self.prefix + $0.rawValue, parts[$0]) }
+    return rows.compactMap { name, phase in
+      phase.map { phase in
         let took = phase.took
-        if phase.looked == 1, phase.failed == 0, let took { return "\(link.rawValue) \(took.median)" }
+        if phase.looked == 1, phase.failed == 0, let took { return "\(name) \(took.median)" }
         let times = took.map { " \($0.least) \($0.median) \($0.most)" } ?? ""
-        return "\(link.rawValue) \(phase.looked) \(phase.failed)\(times)"
+        return "\(name) \(phase.looked) \(phase.failed)\(times)"
       }
     }.joined(separator: ",")
   }
 
+  private static let prefix = ChainLink.hello.rawValue + "."
+
   /// Reads what `text` wrote; a link that this AW does not know is left out.
   init(at: Timestamp, span: Duration, text: String) {
-    var phases: [ChainLink: Phase] = [:]
-    for part in text.split(separator: ",") {
-      let words = part.split(separator: " ")
-      guard let link = words.first.flatMap({ ChainLink(rawValue: String($0)) }) else { continue }
-      let numbers = words.dropFirst().compactMap { Int64($0) }
-      switch numbers.count {
-      case 1:
-        let took = Took(least: numbers[0], median: numbers[0], most: numbers[0])
-        phases[link] = Phase(looked: 1, failed: 0, took: took)
-      case 2: phases[link] = Phase(looked: Int(numbers[0]), failed: Int(numbers[1]), took: nil)
-      case 5:
-        let took = Took(least: numbers[2], median: numbers[3], most: numbers[4])
-        phases[link] = Phase(looked: Int(numbers[0]), failed: Int(numbers[1]), took: took)
-      default: continue
+    var (phases, parts): ([ChainLink: Phase], [OpeningPart: Phase]) = ([:], [:])
+    for row in text.split(separator: ",") {
+      let words = row.split(separator: " ")
+      guard let name = words.first, let phase = Phase(words.dropFirst().compactMap { Int64($0) }) else { continue }
+      if let link = ChainLink(rawValue: String(name)) { phases[link] = phase }
+      if name.hasPrefix(Self.prefix), let part = OpeningPart(rawValue: String(name.dropFirst(Self.prefix.count))) {
+        parts[part] = phase
       }
     }
-    self.init(at: at, span: span, phases: phases)
+    self.init(at: at, span: span, phases: phases, parts: parts)
+  }
+}
+
+extension CheckSample.Phase {
+  /// The numbers behind the name of a row.
+  fileprivate init?(_ numbers: [Int64]) {
+    switch numbers.count {
+    case 1:
+      self.init(looked: 1, failed: 0, took: .init(least: numbers[0], median: numbers[0], most: numbers[0]))
+    case 2: self.init(looked: Int(numbers[0]), failed: Int(numbers[1]), took: nil)
+    case 5:
+      let took = CheckSample.Took(least: numbers[2], median: numbers[3], most: numbers[4])
+      self.init(looked: Int(numbers[0]), failed: Int(numbers[1]), took: took)
+    default: return nil
+    }
+  }
+}
+
+// MARK: - As it stands in the evidence of a check
+
+extension CheckResult {
+  private static let openingKey = "openingMilliseconds"
+
+  /// Adds how long the parts of opening the Gateway WebSocket took to what a check saw.
+  static func noting(_ times: [OpeningPart: Duration], in evidence: JSONValue) -> JSONValue {
+    guard !times.isEmpty else { return evidence }
+    var members = evidence.objectValue ?? [:]
+    members[openingKey] = .object(
+      Dictionary(uniqueKeysWithValues: times.map { ($0.key.rawValue, .integer($0.value.milliseconds)) }))
+    return .object(members)
+  }
+
+  /// How long they took, in milliseconds.
+  var openingMilliseconds: [OpeningPart: Int64] {
+    let members = evidence[Self.openingKey]?.objectValue ?? [:]
+    return Dictionary(
+      uniqueKeysWithValues: members.compactMap { name, value in
+        OpeningPart(rawValue: name).flatMap { part in value.intValue.map { (part, $0) } }
+      })
   }
 }

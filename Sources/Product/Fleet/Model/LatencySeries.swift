@@ -1,4 +1,5 @@
 import Basics
+import OpenClaw
 import Web
 
 /// How far back a plot of checks looks.
@@ -49,6 +50,8 @@ public struct LatencyView: Codable, Sendable, Equatable {
 
   public struct Phase: Codable, Sendable, Equatable {
     public let link: ChainLink
+    /// Of the Gateway WebSocket: the part of opening it that this is; nil for all of a link.
+    public let part: OpeningPart?
     public let title: String
     /// Two points that are further apart have nothing between them: nobody looked.
     public let gapSeconds: Int
@@ -60,8 +63,16 @@ public struct LatencyView: Codable, Sendable, Equatable {
   public let to: Timestamp
   /// One after the other, without a hole.
   public let statuses: [StatusSpan]
-  /// In the order of the chain; without those that were never looked at.
+  /// In the order of the chain; without those that were never looked at. The parts of a link stand behind it.
   public let phases: [Phase]
+
+  /// The whole links.
+  var links: [Phase] { phases.filter { $0.part == nil } }
+  /// What asking a Gateway consists of, in its order: how the WebSocket is opened, and the call for its health.
+  var opening: [Phase] {
+    let parts = phases.filter { $0.part != nil }
+    return parts.isEmpty ? [] : parts + phases.filter { $0.link == .health }
+  }
 
   /// Puts a window together.
   ///
@@ -78,13 +89,20 @@ public struct LatencyView: Codable, Sendable, Equatable {
     let thinned = within.map(\.span).max() ?? .zero
     let patience = max(policy.unknownAfter, apart * policy.staleAfterIntervals, thinned * 2)
     let shown = window.span == .zero ? within : CheckSample.bySpan(within, window.span)
-    let phases = ChainLink.allCases.compactMap { link -> Phase? in
-      let points = shown.compactMap { sample in sample.phases[link].map { Point($0, at: max(sample.at, from)) } }
-      let usual = link == .turn ? policy.turnStaleAfter : max(patience, window.span * 1.5)
+    func phase(
+      _ link: ChainLink, _ part: OpeningPart?, _ title: String, _ row: (CheckSample) -> CheckSample.Phase?
+    ) -> Phase? {
+      let points = shown.compactMap { sample in row(sample).map { Point($0, at: max(sample.at, from)) } }
+      let usual = link == .turn ? policy.turnStaleAfter : patience
       return points.isEmpty
         ? nil
         : Phase(
-          link: link, title: link.title, gapSeconds: Int(max(usual, window.span * 1.5).seconds), points: points)
+          link: link, part: part, title: title, gapSeconds: Int(max(usual, window.span * 1.5).seconds), points: points)
+    }
+    let phases = ChainLink.allCases.flatMap { link in
+      [phase(link, nil, link.title) { $0.phases[link] }].compactMap { $0 }
+        + (link == .hello
+          ? OpeningPart.allCases.compactMap { part in phase(link, part, part.title) { $0.parts[part] } } : [])
     }
     return LatencyView(
       window: window, from: from, to: now,
@@ -100,18 +118,33 @@ public struct LatencyView: Codable, Sendable, Equatable {
         "from": JSONSchema.time, "to": JSONSchema.time,
       ])),
     "phases": JSONSchema.array(
-      of: JSONSchema.object([
-        "link": JSONSchema.oneOf(ChainLink.allCases.map(\.rawValue)), "title": JSONSchema.text,
-        "gapSeconds": JSONSchema.integer,
-        "points": JSONSchema.array(
-          of: JSONSchema.object(
-            [
-              "at": JSONSchema.time, "checks": JSONSchema.integer, "failed": JSONSchema.integer,
-              "minMilliseconds": JSONSchema.integer, "medianMilliseconds": JSONSchema.integer,
-              "maxMilliseconds": JSONSchema.integer,
-            ], optional: ["minMilliseconds", "medianMilliseconds", "maxMilliseconds"])),
-      ])),
+      of: JSONSchema.object(
+        [
+          "link": JSONSchema.oneOf(ChainLink.allCases.map(\.rawValue)),
+          "part": JSONSchema.oneOf(OpeningPart.allCases.map(\.rawValue)), "title": JSONSchema.text,
+          "gapSeconds": JSONSchema.integer,
+          "points": JSONSchema.array(
+            of: JSONSchema.object(
+              [
+                "at": JSONSchema.time, "checks": JSONSchema.integer, "failed": JSONSchema.integer,
+                "minMilliseconds": JSONSchema.integer, "medianMilliseconds": JSONSchema.integer,
+                "maxMilliseconds": JSONSchema.integer,
+              ], optional: ["minMilliseconds", "medianMilliseconds", "maxMilliseconds"])),
+        ], optional: ["part"])),
   ])
+}
+
+extension OpeningPart {
+  /// What it is called on screen.
+  var title: String {
+    switch self {
+    case .tcp: "TCP"
+    case .tls: "TLS"
+    case .stream: "Stream of the path"
+    case .upgrade: "WebSocket upgrade"
+    case .greeting: "Hello"
+    }
+  }
 }
 
 extension LatencyView.Point {

@@ -29,13 +29,13 @@ extension FleetRoutes {
   public static func pages() throws -> RoomPages {
     RoomPages(
       navigation: [
-        .init("Fleet", path: "/", key: "f"), .init("Hosts", path: "/hosts", key: "h"),
+        .init("Fleet", path: "/", key: "f", covers: ["/instances/"]), .init("Hosts", path: "/hosts", key: "h"),
         .init("Orgs", path: "/orgs", key: "o"),
       ],
       templates: try AssetFiles.templates(of: "Fleet"))
   }
 
-  var pageRoutes: [Route] { fleetPages + instancePages + timelinePages + hostPages + orgPages }
+  var pageRoutes: [Route] { fleetPages + instancePages + pathPages + timelinePages + hostPages + orgPages }
 
   private var fleetPages: [Route] {
     [

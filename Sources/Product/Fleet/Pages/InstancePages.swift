@@ -47,6 +47,7 @@ extension FleetRoutes {
         Page("\(slug)", template: "fleet/instance-gone", values: ["slug": .string(slug.text)]), status: .notFound)
     }
     var values = Self.row(view).objectValue ?? [:]
+    values["path"] = .string(view.path.words)
     values["facts"] = .array(Self.facts(view))
     values["chain"] = .array(Self.chain(view))
     values["operation"] = view.operation.map(Self.operation) ?? .null
@@ -68,7 +69,6 @@ extension FleetRoutes {
     let all: [(String, String?)] = [
       ("Org", view.org.text), ("Runtime", view.runtime.rawValue), ("Image", view.image),
       ("OpenClaw", view.version), ("Port on the Host", view.port.map { "127.0.0.1:\($0)" }),
-      ("Control path", view.path.words),
       ("Data", view.dataDirectory), ("Asked for", view.state.words), ("Id", view.id.text),
     ]
     return all.compactMap { name, value in value.map { ["name": .string(name), "value": .string($0)] } }

@@ -39,6 +39,10 @@ extension FleetRoutes {
       values.merge(Self.latency(latency, of: slug)) { _, new in new }
       drawings["wide"] = LatencyPlot.draw(latency, size: .wide, id: try Slug("latency-wide"))
       drawings["narrow"] = LatencyPlot.draw(latency, size: .narrow, id: try Slug("latency-narrow"))
+      if !latency.opening.isEmpty {
+        drawings["openingwide"] = LatencyPlot.draw(latency, .opening, size: .wide, id: try Slug("opening-wide"))
+        drawings["openingnarrow"] = LatencyPlot.draw(latency, .opening, size: .narrow, id: try Slug("opening-narrow"))
+      }
     }
     return .page(
       Page(
@@ -104,10 +108,11 @@ extension FleetRoutes {
   // MARK: - Latency, as tables
 
   private static func latency(_ view: LatencyView, of slug: Slug) -> [String: JSONValue] {
-    let times = Set(view.phases.flatMap { $0.points.map(\.at) }).sorted(by: >)
+    let times = Set(view.links.flatMap { $0.points.map(\.at) }).sorted(by: >)
     let shown = times.prefix(pointsShown)
     return [
-      "hasLatency": .bool(!view.phases.isEmpty), "window": .string(view.window.words),
+      "hasLatency": .bool(!view.phases.isEmpty), "hasOpening": .bool(!view.opening.isEmpty),
+      "window": .string(view.window.words),
       "windowName": .string(view.window.rawValue), "hasRange": .bool(view.window.span > .zero),
       "span": .string(view.window.span.words), "isCut": .bool(shown.count < times.count),
       "rowsShown": .integer(Int64(shown.count)),
@@ -127,7 +132,7 @@ extension FleetRoutes {
             "toWords": .string(PlotFrame.moment(span.to, seconds: true)),
           ]
         }),
-      "phases": .array(view.phases.map(Self.phase)),
+      "phases": .array(view.links.map(Self.phase)), "parts": .array(view.opening.map(Self.phase)),
       "points": .array(shown.map { Self.point($0, in: view) }),
     ]
   }
@@ -148,7 +153,7 @@ extension FleetRoutes {
     [
       "at": .string(at.description), "moment": .string(PlotFrame.moment(at, seconds: view.window == .hour)),
       "cells": .array(
-        view.phases.map { phase in
+        view.links.map { phase in
           let point = phase.points.first { $0.at == at }
           let failed = point.map { $0.failed > 0 ? "\($0.failed) of \($0.checks) failed" : "" } ?? ""
           let took = point?.medianMilliseconds.map { "\($0)" } ?? ""

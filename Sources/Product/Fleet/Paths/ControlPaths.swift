@@ -19,7 +19,9 @@ struct LinkWay: ControlWay {
   func dial<Value: Sendable>(
     _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Value>
   ) async throws -> Value {
-    try await gateway.open(.openClaw(instance), on: host) { stream in initialize(stream) }
+    try await OpeningTimes.measure(.stream) {
+      try await gateway.open(.openClaw(instance), on: host) { stream in initialize(stream) }
+    }
   }
 
   func look() async throws -> JSONValue {
@@ -52,7 +54,18 @@ public actor ControlPaths: Service {
     let way: any ControlWay
 
     func serves(_ other: Instance) -> Bool { instance == other.id && path == other.path && port == other.port }
-    func close() async { if let forward = way as? SSHForward { await forward.close() } }
+
+    /// Ends what runs for it, here and on the Host.
+    func close(_ logger: Logger) async {
+      if let forward = way as? SSHForward { await forward.close() }
+      guard let tunnel = (way as? TunnelledWay)?.tunnel else { return }
+      do {
+        try await tunnel.end()
+      } catch {
+        logger.warning(
+          "the Host was not told to end a cloudflared", metadata: ["instance": "\(instance)", "error": "\(error)"])
+      }
+    }
   }
 
   /// - Parameter folder: for the sockets and keys of ssh forwards; emptied here.
@@ -109,8 +122,12 @@ public actor ControlPaths: Service {
         .init(server: server, key: key, port: port), key: secret, folder: folder, timer: timer, logger: logger)
       forward.start()
       way = forward
-    case .cloudflared(let hostname, _):
-      way = try HostnameWay(hostname, clientID: secrets[0], clientSecret: secrets[1], resolver: resolver)
+    case .cloudflared(let hostname, _, let tunnel):
+      let direct = try HostnameWay(hostname, clientID: secrets[0], clientSecret: secrets[1], resolver: resolver)
+      way =
+        try tunnel.map {
+          TunnelledWay(hostname: direct, tunnel: try HostTunnel($0, of: instance, gateway: gateway))
+        } ?? direct
     }
     return Kept(instance: instance.id, path: instance.path, port: instance.port, way: way)
   }
@@ -126,23 +143,28 @@ public actor ControlPaths: Service {
   func close(_ id: InstanceID) async {
     let gone = [current.removeValue(forKey: id)].compactMap { $0 } + retired.map(\.kept).filter { $0.instance == id }
     retired.removeAll { $0.kept.instance == id }
-    for kept in gone { await kept.close() }
+    for kept in gone { await kept.close(logger) }
   }
+
+  /// Ends a path that was made and not adopted.
+  func drop(_ kept: Kept) async { await kept.close(logger) }
 
   public func run() async throws {
     await cancelWhenGracefulShutdown {
       while (try? await self.timer.sleep(for: Self.reapEvery)) != nil { await self.reap() }
     }
-    let all = current.values + retired.map(\.kept)
+    let (inUse, over) = (Array(current.values), retired.map(\.kept))
     (current, retired) = ([:], [])
-    for kept in all { await kept.close() }
+    for kept in over { await kept.close(logger) }
+    // What a Host runs for the paths in use goes on without this control plane.
+    for kept in inUse { if let forward = kept.way as? SSHForward { await forward.close() } }
   }
 
   private func reap() async {
     let now = ContinuousClock.now
     let over = retired.filter { $0.until <= now }
     retired.removeAll { $0.until <= now }
-    for one in over { await one.kept.close() }
+    for one in over { await one.kept.close(logger) }
   }
 
   private func kept(for instance: Instance) -> Kept? {

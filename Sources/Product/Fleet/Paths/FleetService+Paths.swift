@@ -17,7 +17,8 @@ extension FleetService {
   public enum PathRequest: Sendable {
     case gateway
     case ssh(SSHServer, key: Secret)
-    case cloudflared(PublicHostname, clientID: Secret, clientSecret: Secret)
+    /// With the credentials of a tunnel, the Host's Connector runs cloudflared for it.
+    case cloudflared(PublicHostname, clientID: Secret, clientSecret: Secret, tunnel: Secret?)
 
     /// The path as it will be recorded, and the secrets of its references in their order.
     ///
@@ -27,9 +28,12 @@ extension FleetService {
       switch self {
       case .gateway: return (.gateway, [])
       case .ssh(let server, let key): return (.ssh(server, key: reference("key")), [key])
-      case .cloudflared(let hostname, let clientID, let clientSecret):
+      case .cloudflared(let hostname, let clientID, let clientSecret, let tunnel):
         let client = AccessReferences(id: reference("client-id"), secret: reference("client-secret"))
-        return (.cloudflared(hostname, client: client), [clientID, clientSecret])
+        return (
+          .cloudflared(hostname, client: client, tunnel: tunnel.map { _ in reference("tunnel") }),
+          [clientID, clientSecret] + (tunnel.map { [$0] } ?? [])
+        )
       }
     }
   }
@@ -56,13 +60,16 @@ extension FleetService {
     wanted.path = path
     let kept = try await paths.make(wanted, secrets)
     do {
+      if case .cloudflared(let hostname, _, _, let credentials?) = request, let way = kept.way as? TunnelledWay {
+        try await way.tunnel.serve(hostname.name, credentials: credentials, timer: ContinuousClock())
+      }
       let report = await walk.walk(wanted, ChainLink.deep, by: kept.way)
       try Self.verify(report, wanted)
       let instance = try await withSecrets(secrets, at: path.references, dryRun: dryRun) {
         try await record(path, on: old, report, as: actor, dryRun: dryRun)
       }
       if dryRun {
-        await kept.close()
+        await paths.drop(kept)
       } else {
         await paths.adopt(kept)
         // What is under way on the old path has them in memory.
@@ -70,7 +77,7 @@ extension FleetService {
       }
       return PathSwitch(instance: instance, from: old.path, report: report)
     } catch {
-      await kept.close()
+      await paths.drop(kept)
       throw error
     }
   }

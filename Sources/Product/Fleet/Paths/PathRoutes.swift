@@ -80,10 +80,12 @@ extension FleetRoutes {
       public var allowsPrivate: [String]?
       public var clientID: String
       public var clientSecret: String
+      /// The JSON that `cloudflared tunnel create` writes; nil when the Connector is not to run cloudflared.
+      public var tunnelCredentials: String?
 
       public init(
         hostname: String, port: Int?, authority: String?, allowsPrivate: [String]?, clientID: String,
-        clientSecret: String
+        clientSecret: String, tunnelCredentials: String? = nil
       ) {
         self.hostname = hostname
         self.port = port
@@ -91,6 +93,7 @@ extension FleetRoutes {
         self.allowsPrivate = allowsPrivate
         self.clientID = clientID
         self.clientSecret = clientSecret
+        self.tunnelCredentials = tunnelCredentials
       }
     }
 
@@ -118,7 +121,8 @@ extension FleetRoutes {
           try PublicHostname(
             name: edge.hostname, port: edge.port ?? 443, authority: edge.authority,
             allowsPrivate: edge.allowsPrivate ?? []),
-          clientID: Secret(edge.clientID), clientSecret: Secret(edge.clientSecret))
+          clientID: Secret(edge.clientID), clientSecret: Secret(edge.clientSecret),
+          tunnel: edge.tunnelCredentials.map { Secret($0) })
       }
     }
 
@@ -138,8 +142,8 @@ extension FleetRoutes {
           [
             "hostname": JSONSchema.text, "port": JSONSchema.integer, "authority": JSONSchema.text,
             "allowsPrivate": JSONSchema.array(of: JSONSchema.text), "clientID": JSONSchema.text,
-            "clientSecret": JSONSchema.text,
-          ], optional: ["port", "authority", "allowsPrivate"]),
+            "clientSecret": JSONSchema.text, "tunnelCredentials": JSONSchema.text,
+          ], optional: ["port", "authority", "allowsPrivate", "tunnelCredentials"]),
       ], optional: ["ssh", "cloudflared"])
   }
 

@@ -25,7 +25,8 @@ public enum PathKind: String, Codable, Sendable, CaseIterable {
 public enum ControlPath: Sendable, Equatable {
   case gateway
   case ssh(SSHServer, key: String)
-  case cloudflared(PublicHostname, client: AccessReferences)
+  /// With the vault's name of the tunnel's credentials when the Host's Connector runs cloudflared for it.
+  case cloudflared(PublicHostname, client: AccessReferences, tunnel: String?)
 
   public var kind: PathKind {
     switch self {
@@ -40,7 +41,7 @@ public enum ControlPath: Sendable, Equatable {
     switch self {
     case .gateway: nil
     case .ssh(let server, _): server.text
-    case .cloudflared(let hostname, _): hostname.text
+    case .cloudflared(let hostname, _, _): hostname.text
     }
   }
 
@@ -49,9 +50,12 @@ public enum ControlPath: Sendable, Equatable {
     switch self {
     case .gateway: []
     case .ssh(_, let key): [key]
-    case .cloudflared(_, let client): [client.id, client.secret]
+    case .cloudflared(_, let client, let tunnel): [client.id, client.secret] + (tunnel.map { [$0] } ?? [])
     }
   }
+
+  /// The vault's name of the credentials of the tunnel that the Host serves; nil when somebody else does.
+  public var tunnel: String? { if case .cloudflared(_, _, let tunnel) = self { tunnel } else { nil } }
 }
 
 /// The vault's names of the two halves of a Cloudflare Access service token.
@@ -68,7 +72,7 @@ public struct AccessReferences: Codable, Sendable, Equatable {
 /// As it stands in the database: its kind, and the members of that kind.
 extension ControlPath: Codable {
   private enum Keys: String, CodingKey {
-    case kind, server, key, hostname, client
+    case kind, server, key, hostname, client, tunnel
   }
 
   public init(from decoder: any Decoder) throws {
@@ -81,7 +85,8 @@ extension ControlPath: Codable {
     case .cloudflared:
       self = .cloudflared(
         try members.decode(PublicHostname.self, forKey: .hostname),
-        client: try members.decode(AccessReferences.self, forKey: .client))
+        client: try members.decode(AccessReferences.self, forKey: .client),
+        tunnel: try members.decodeIfPresent(String.self, forKey: .tunnel))
     }
   }
 
@@ -93,9 +98,10 @@ extension ControlPath: Codable {
     case .ssh(let server, let key):
       try members.encode(server, forKey: .server)
       try members.encode(key, forKey: .key)
-    case .cloudflared(let hostname, let client):
+    case .cloudflared(let hostname, let client, let tunnel):
       try members.encode(hostname, forKey: .hostname)
       try members.encode(client, forKey: .client)
+      try members.encodeIfPresent(tunnel, forKey: .tunnel)
     }
   }
 }

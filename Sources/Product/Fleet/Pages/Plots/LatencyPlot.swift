@@ -12,20 +12,34 @@ enum LatencyPlot {
   private static let rowGap = 20.0
   private static let legendHeight = 22.0
 
-  static func draw(_ view: LatencyView, size: PlotFrame.Size, id: Slug) -> Drawing {
+  /// What is drawn of a view.
+  enum Subject: Sendable {
+    /// The whole links, each with its own scale, under the band of statuses.
+    case links
+    /// The parts of asking the Gateway, all with one scale, so that they can be compared.
+    case opening
+  }
+
+  static func draw(_ view: LatencyView, _ subject: Subject = .links, size: PlotFrame.Size, id: Slug) -> Drawing {
     let rowHeight = size == .wide ? 54.0 : 50.0
     let head = size == .wide ? 0.0 : 18.0
-    let rowsTop = top + bandHeight + legendHeight
-    let bottom = rowsTop + Double(view.phases.count) * (rowHeight + rowGap + head)
+    let isLinks = subject == .links
+    let phases = isLinks ? view.links : view.opening
+    let rowsTop = isLinks ? top + bandHeight + legendHeight : 0
+    let bottom = rowsTop + Double(phases.count) * (rowHeight + rowGap + head)
     let frame = PlotFrame(size: size, from: view.from, to: view.to)
     var drawing = Drawing(
       id, width: size.width, height: bottom + PlotFrame.axisHeight,
-      title: "Latency of checks over the last \(view.window.words)", description: describe(view))
-    frame.drawAxis(into: &drawing, top: top, bottom: bottom)
-    drawBand(view, frame, into: &drawing)
-    for (number, phase) in view.phases.enumerated() {
+      title: isLinks
+        ? "Latency of checks over the last \(view.window.words)"
+        : "Opening the Gateway WebSocket, part by part, over the last \(view.window.words)",
+      description: describe(isLinks ? view.statuses : nil, phases))
+    frame.drawAxis(into: &drawing, top: isLinks ? top : rowGap, bottom: bottom)
+    if isLinks { drawBand(view, frame, into: &drawing) }
+    let shared = isLinks ? nil : most(phases)
+    for (number, phase) in phases.enumerated() {
       let y = rowsTop + Double(number) * (rowHeight + rowGap + head) + rowGap + head
-      draw(phase, frame, top: y, height: rowHeight, into: &drawing)
+      draw(phase, frame, top: y, height: rowHeight, most: shared ?? most([phase]), into: &drawing)
     }
     return drawing
   }
@@ -100,10 +114,14 @@ enum LatencyPlot {
 
   // MARK: - One link
 
+  private static func most(_ phases: [LatencyView.Phase]) -> Int64 {
+    phases.flatMap(\.points).compactMap(\.maxMilliseconds).max() ?? 0
+  }
+
   private static func draw(
-    _ phase: LatencyView.Phase, _ frame: PlotFrame, top: Double, height: Double, into drawing: inout Drawing
+    _ phase: LatencyView.Phase, _ frame: PlotFrame, top: Double, height: Double, most: Int64,
+    into drawing: inout Drawing
   ) {
-    let most = phase.points.compactMap(\.maxMilliseconds).max() ?? 0
     let scale = roundUp(most)
     func y(_ milliseconds: Int64) -> Double { top + height * (1 - Double(milliseconds) / Double(scale)) }
     drawing.line(x1: frame.left, y1: top + height, x2: frame.end, y2: top + height, class: "plot-axis")
@@ -167,20 +185,21 @@ enum LatencyPlot {
 
   // MARK: - In words
 
-  private static func describe(_ view: LatencyView) -> String {
-    let statuses = view.statuses.map { span in
+  private static func describe(_ spans: [StatusSpan]?, _ phases: [LatencyView.Phase]) -> String {
+    let statuses = (spans ?? []).map { span in
       "\(span.status.rawValue)\(span.flapping ? " and flapping" : "") from \(PlotFrame.moment(span.from))"
     }
     // What somebody listens to must end.
     let told = statuses.suffix(12)
     let omitted = statuses.count - told.count
-    let phases = view.phases.map { phase in
+    let times = phases.map { phase in
       let medians = phase.points.compactMap(\.medianMilliseconds).sorted()
       let failed = phase.points.map(\.failed).reduce(0, +)
-      let times = medians.isEmpty ? "none succeeded" : "median \(medians[(medians.count - 1) / 2]) ms"
-      return "\(phase.title): \(times), \(failed) failed."
+      let took = medians.isEmpty ? "none succeeded" : "median \(medians[(medians.count - 1) / 2]) ms"
+      return "\(phase.title): \(took), \(failed) failed."
     }
     let first = omitted > 0 ? ["\(omitted) earlier statuses"] : []
-    return "Times are UTC. Status: " + (first + told).joined(separator: ", ") + ". " + phases.joined(separator: " ")
+    let status = spans == nil ? [] : ["Status: " + (first + told).joined(separator: ", ") + "."]
+    return (["Times are UTC."] + status + times).joined(separator: " ")
   }
 }

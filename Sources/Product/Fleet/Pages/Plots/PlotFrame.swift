@@ -9,7 +9,7 @@ struct PlotFrame: Sendable, Equatable {
 
     var width: Double { self == .wide ? 1_000 : 340 }
     /// Where the names of rows end and the plot begins; on a phone names stand above their rows.
-    var left: Double { self == .wide ? 190 : 46 }
+    var left: Double { self == .wide ? 190 : 54 }
     var ticksMax: Int { self == .wide ? 8 : 4 }
   }
 
