@@ -21,9 +21,12 @@ def run(*words, **options):
     return subprocess.run(words, check=True, capture_output=True, text=True, **options).stdout
 
 
-def until(what, is_so, seconds=30):
+def until(what, is_so, seconds=30, child=None):
+    """Waits for what a child is to bring about, for as long as that runs."""
     deadline = time.monotonic() + seconds
     while not is_so():
+        if child and child.poll() is not None:
+            raise RuntimeError(f"{what}: {child.args} ended with {child.returncode}")
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(0.02)
@@ -284,9 +287,10 @@ class AW:
             "127.0.0.1:7080", "--gateway-listen", f"{CONTROL}:{self.link_port}", "--forward",
             f"127.0.0.1:{self.port}", "--target", self.data + "/target", "--tell", stdout=subprocess.PIPE, text=True)
         self.tally = Tally(self.control.stdout)
-        until("the AW Gateway", lambda: self.machines.listens(self.machines.control, self.link_port), 120)
+        until("the AW Gateway", lambda: self.machines.listens(self.machines.control, self.link_port), 120,
+              self.control)
         opened = time.monotonic()
-        until("the control plane", lambda: os.path.exists(context), 120)
+        until("the control plane", lambda: os.path.exists(context), 120, self.control)
         with open(context) as file:
             self.api = API(json.load(file)["socket"])
         until("the forwarder", lambda: self.machines.listens(self.machines.control, self.port))
