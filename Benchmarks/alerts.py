@@ -1,4 +1,4 @@
-"""AW's Watchdog beside Prometheus, its black-box exporter and Alertmanager, over the same Instances at the same time."""
+"""AW's Watchdog beside Prometheus, its black-box exporter and Alertmanager, over the same Instances at once."""
 import os
 import subprocess
 import sys
@@ -134,7 +134,7 @@ def alerts(context):
         for what, broken in (
             (f"{SHARE:.0%} of one Host", range(round(SHARE * scene.each))), ("all of it", range(scene.count))):
             rows += outage(scene, what, broken, context.number(90, 50))
-        flap_rows = flapping(scene, context.number(600, 120))
+        flap_rows = flapping(scene, context.number(600, 90))
         deaf_rows = deaf(scene, context.number(420, 45), context.number(900, 60))
     finally:
         scene.end()
@@ -142,7 +142,8 @@ def alerts(context):
     targets = [
         ("the loss of many beside Prometheus: events of AW", "≤ 3 each", ", ".join(str(row[3]) for row in mass),
          all(0 < row[3] <= 3 for row in mass)),
-        ("the same: alarms of single Instances", "none", str(sum(row[4] for row in mass)), not any(row[4] for row in mass)),
+        ("the loss of many beside Prometheus: alarms of single Instances of AW", "none", str(sum(row[4] for row in mass)),
+         not any(row[4] for row in mass)),
         ("a receiver that was away: beginnings and ends of AW that it never heard of", "none", str(deaf_rows[0][-1]),
          deaf_rows[0][-1] == 0)]
     return page(scene, costs, rows, flap_rows, deaf_rows), targets
@@ -162,7 +163,7 @@ def flapping(scene, seconds):
     for place in flaps:
         scene.stubs.tell(f"up {place} {place + 1}")
     # AW tells of the end of a flapping when it was calm for ten minutes.
-    scene.quiet(60)
+    scene.quiet(40)
     note(f"flapping: {rows}")
     return rows
 
@@ -219,8 +220,8 @@ def page(scene, costs, rows, flap_rows, deaf_rows):
         intro,
         table(["nothing happens", "% of one core", "memory, MiB (PSS)"],
               [[name, f"{share:.1f}", f"{memory:.0f}"] for name, (share, memory) in zip(names, costs)]),
-        table(["fault", "watcher", "first told after, s", "notifications", "alarms of single Instances", "of these false",
-               "still open in the end"], rows),
+        table(["fault", "watcher", "first told after, s", "notifications", "alarms of single Instances",
+               "of these false", "still open in the end"], rows),
         table(["one flapping", "watcher", "first told after, s", "beginnings told", "ends told"], flap_rows),
         table(["one down; then a receiver that answers 500", "told of the one after, s", "false alarms",
                "told of its end after the receiver was back, s", "beginnings and ends never heard"], deaf_rows)]

@@ -52,9 +52,11 @@ def memory(context):
     finally:
         machines.end()
     kib, links = each[-1]
-    head = ["tunnel", "idle connections", "without them, MiB", "with them, MiB", "each, KiB", "the Host's end, KiB each"]
-    note = ("Memory of the listening side that is no file's (PSS, of sshd with the pages of files). All Connectors share one process here; a Host has one. "
-            "How many fit is limited by the files that one process may have open on this machine.")
+    head = ["tunnel", "idle connections", "without them, MiB", "with them, MiB", "each, KiB",
+            "the Host's end, KiB each"]
+    note = ("Memory of the listening side that is no file's (PSS, of sshd with the pages of files). All Connectors "
+            "share one process here; a Host has one. How many fit is limited by the files that one process may have "
+            "open on this machine.")
     return [table(head, rows), note], [
         (f"memory per idle connection, AW Gateway's side, at {links:,}", f"≤ {MEMORY_KIB_MAX} KiB", f"{kib:.0f} KiB",
          kib <= MEMORY_KIB_MAX)]
@@ -69,7 +71,8 @@ def sshd_children(machines):
     whole, bare = sum(map(pss_kib, children)), pss_kib(listener)
     far = sum(pss_kib(client.pid) for client in clients) / SSHD_CHILDREN
     links = SSHD_CHILDREN + 1
-    return ["OpenSSH -R", links, f"{bare / 1024:.0f}", f"{(bare + whole) / 1024:.0f}", f"{whole / links:.0f}", f"{far:.0f}"]
+    return ["OpenSSH -R", links, f"{bare / 1024:.0f}", f"{(bare + whole) / 1024:.0f}", f"{whole / links:.0f}",
+            f"{far:.0f}"]
 
 
 def spawn_clients(machines, ssh, count):
@@ -97,15 +100,17 @@ def storm(context):
                 [f"AW, {count:,} started at once", f"{median(dialled):.2f}", f"{max(dialled):.2f}", max(refused)],
                 [f"AW, {count:,} linked, AW Gateway killed and started", f"{median(restarted):.2f}",
                  f"{max(restarted):.2f}", max(refused)]]
-            targets.append((f"{count:,} Connectors at once: all registered", f"≤ {limit} s", f"{median(dialled):.2f} s",
-                            median(dialled) <= limit))
-            targets.append((f"the same: refused", "none", str(max(refused)), max(refused) == 0))
+            targets += [
+                (f"{count:,} Connectors at once: all registered", f"≤ {limit} s", f"{median(dialled):.2f} s",
+                 median(dialled) <= limit),
+                (f"{count:,} Connectors at once: refused", "none", str(max(refused)), max(refused) == 0)]
     finally:
         machines.end()
     for name, options in (("default", ()), ("MaxStartups 1000", ("-o", "MaxStartups=1000:30:1000"))):
         rows.append(ssh_storm(context, context.scaled(100), name, options))
-    note = ("From the first dial, or from when the AW Gateway listens again, until all are registered. After a kill each "
-            "Connector waits a random time first, so that a fleet does not return in step; that wait is part of the figure.")
+    note = ("From the first dial, or from when the AW Gateway listens again, until all are registered. After a kill "
+            "each Connector waits a random time first, so that a fleet does not return in step; that wait is part of the "
+            "figure.")
     return [table(["tunnel", "all up after, s", "worst, s", "refused"], rows), note], targets
 
 

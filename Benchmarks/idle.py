@@ -147,7 +147,8 @@ def idle(context):
         return f"{measured[0]:.0f} MiB, {measured[1]:.2f} % of one core"
 
     return [table(["what", "measured"], [
-        [f"`aw serve`, start to `/readyz` answering 200, median of {STARTS}", f"{1000 * sorted(starts)[STARTS // 2]:.0f} ms"],
+        [f"`aw serve`, start to `/readyz` answering 200, median of {STARTS}",
+         f"{1000 * sorted(starts)[STARTS // 2]:.0f} ms"],
         [f"`aw serve` with one idle Host, over {seconds} s", cost(serve_idle)],
         [f"`aw serve` with one Instance that is checked every 15 s, over {seconds} s", cost(serve_busy)],
         [f"`aw connect`, idle, over {seconds} s", cost(connect_idle)],

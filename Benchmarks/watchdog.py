@@ -37,7 +37,8 @@ class Fleet:
 
     def __init__(self, deployment, host, ids, *ports):
         self.child = subprocess.Popen(
-            [deployment.program("link-load"), "fleet", "--data", f"{deployment.folder}/{host}", "--instances", ids, *ports],
+            [deployment.program("link-load"), "fleet", "--data", f"{deployment.folder}/{host}", "--instances", ids,
+             *ports],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         deployment.children.append(self.child)
 
@@ -220,14 +221,15 @@ def watchdog(context):
         ["the same: statuses then", words_of(after)],
     ]
     single = sum(lost.get(kind, 0) for kind in SINGLE)
-    return [f"{instances:,} Instances on one Connector, {GATEWAYS} Gateways that answer for them.", table(["what", "measured"], rows)], [
+    intro = f"{instances:,} Instances on one Connector, {GATEWAYS} Gateways that answer for them."
+    return [intro, table(["what", "measured"], rows)], [
         (f"{instances:,} Instances watched: processor", "≤ 10 % of 2 cores", f"{share / 2:.1f} %", share / 2 <= 10),
         (f"{instances:,} Instances watched: memory", "≤ 1 GiB", f"{memory:.0f} MiB", memory <= 1024),
         ("hard verdict, crash", "≤ 15 s", f"{crash[0]:.1f} s", crash[0] <= 15),
         ("hard verdict, black hole", "≤ 25 s", f"{black_hole[0]:.1f} s", black_hole[0] <= 25),
         (f"{instances // 2:,} lost at once: events", f"≤ {LOST_EVENTS_MAX}", str(sum(lost.values())),
          0 < sum(lost.values()) <= LOST_EVENTS_MAX),
-        ("the same: alarms of single Instances", "none", str(single), single == 0)]
+        (f"{instances // 2:,} lost at once: alarms of single Instances", "none", str(single), single == 0)]
 
 
 def processor_share(pid, seconds):

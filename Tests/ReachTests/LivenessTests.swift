@@ -12,8 +12,8 @@ struct LivenessTests {
     #expect(liveness.tick(now: .milliseconds(7_400)) == .none)
     #expect(liveness.tick(now: .milliseconds(7_500)) == .suspected)
     #expect(liveness.isSuspect)
-    #expect(liveness.tick(now: .milliseconds(9_600)) == .none)
-    #expect(liveness.tick(now: .milliseconds(9_700)) == .died)
+    #expect(liveness.tick(now: .milliseconds(9_400)) == .none)
+    #expect(liveness.tick(now: .milliseconds(9_500)) == .died)
     #expect(liveness.tick(now: .seconds(11)) == .none)
     #expect(liveness.due == nil)
   }
@@ -46,7 +46,7 @@ struct LivenessTests {
     #expect(liveness.due == .milliseconds(3_500))
     #expect(liveness.tick(now: .milliseconds(3_500)) == .suspected)
     #expect(liveness.ask(now: .seconds(4)) == .none)
-    #expect(liveness.tick(now: .milliseconds(5_700)) == .died)
+    #expect(liveness.tick(now: .milliseconds(5_500)) == .died)
     #expect(liveness.ask(now: .seconds(6)) == .none)
   }
 
@@ -69,9 +69,9 @@ struct LivenessTests {
       #expect(liveness.bytesRead(100, now: .seconds(second)) == .none)
     }
     #expect(liveness.tick(now: .milliseconds(32_500)) == .suspected)
-    #expect(liveness.due == .milliseconds(34_700))
-    #expect(liveness.tick(now: .milliseconds(34_600)) == .none)
-    #expect(liveness.tick(now: .milliseconds(34_700)) == .died)
+    #expect(liveness.due == .milliseconds(34_500))
+    #expect(liveness.tick(now: .milliseconds(34_400)) == .none)
+    #expect(liveness.tick(now: .milliseconds(34_500)) == .died)
   }
 
   @Test("who takes in much says so often enough for the far end not to doubt it")

@@ -32,7 +32,7 @@ public struct Liveness: Sendable {
     /// Together with the time to close, silence is noticed within ten seconds.
     public init(
       pingAfter: Duration = .seconds(5), suspectAfter: Duration = .milliseconds(2_500),
-      deadAfter: Duration = .milliseconds(4_700), signAfter: Duration = .seconds(3), signBytes: Int = 64 * 1024
+      deadAfter: Duration = .milliseconds(4_500), signAfter: Duration = .seconds(3), signBytes: Int = 64 * 1024
     ) {
       self.pingAfter = pingAfter
       self.suspectAfter = suspectAfter

@@ -43,6 +43,7 @@ public final class LivenessProbe {
   private var alarm: Duration
   /// What had arrived when the newest ping was sent; nil while the kernel has not said.
   private var heardAtPing: UInt32?
+  private var progress = SendProgress(patience: LinkLimits.unacknowledgedMax)
 
   public init(policy: Liveness.Policy = .init(), report: @escaping (Event) -> Void) {
     started = .now()
@@ -80,7 +81,23 @@ public final class LivenessProbe {
   private func tick() {
     checkStall()
     perform(machine.tick(now: elapsed))
+    checkProgress()
     schedule()
+  }
+
+  /// Pings may be answered while what is larger than they is swallowed.
+  private func checkProgress() {
+    guard machine.due != nil, let context, let socket = context.channel as? any SocketOptionProvider else { return }
+    let channel = context.channel
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    KernelTCP.of(socket).hop(to: context.eventLoop).whenSuccess { kernel in
+      let probe = bound.value
+      let isStuck = probe.progress.saw(
+        unacknowledged: kernel.unacknowledged, acknowledged: kernel.acknowledgedBytes, now: probe.elapsed)
+      guard isStuck, probe.context != nil else { return }
+      probe.report(.failed(IOError(errnoCode: ETIMEDOUT, reason: "nothing that was sent is acknowledged any more")))
+      probe.reset(channel)
+    }
   }
 
   /// An alarm that is overdue tells that this end stood still.
