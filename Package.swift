@@ -194,7 +194,7 @@ let roomTests: [Target] = [
     "ReachTests", "ReachTests",
     [
       "Link", "Gateway", "Connector", "Basics", "TestSupport", logging, lifecycle, nioCore, nioPosix, nioConcurrency,
-      nioSSL, crypto, x509, asn1,
+      nioEmbedded, nioSSL, crypto, x509, asn1,
     ]),
   tests(
     "PathsTests", "PathsTests", ["Paths", "Addresses", "Link", "OpenClaw", "Basics", nioCore, nioEmbedded]),

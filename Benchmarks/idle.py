@@ -1,24 +1,17 @@
-#!/usr/bin/env python3
 """What an idle control plane costs: start time, memory, processor time, sizes.
 
-    Benchmarks/idle.py DIRECTORY        the directory holds the programs aw and aw-synthetic, release builds
-
-It starts `aw serve` with one Host and, after the first measurement, one Instance, and watches each for a minute.
-Everything is on this machine's loopback and ends by itself.
+It starts `aw serve` with one Host and, after the first measurement, one Instance, and watches each for a while.
 """
 import json
 import os
-import platform
-import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 
-WATCHED_SECONDS = 60
+from report import table
+
 STARTS = 5
 
 
@@ -42,10 +35,10 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def watch(pid):
+def watch(pid, seconds):
     """Memory at the end, and the share of one core over the time, in per cent."""
     before, started = processor_seconds(pid), time.monotonic()
-    time.sleep(WATCHED_SECONDS)
+    time.sleep(seconds)
     spent = processor_seconds(pid) - before
     return memory_mib(pid), 100 * spent / (time.monotonic() - started)
 
@@ -77,6 +70,18 @@ class Deployment:
             "--gateway-listen", f"127.0.0.1:{self.gateway}", "--fixture-model", f"http://127.0.0.1:{self.model}/v1",
             "--fixture-model-key-file", self.folder + "/model.key", "--log-level", "error")
 
+    def start_model(self):
+        return self.start(
+            self.program("aw-synthetic"), "model", "--port", str(self.model),
+            environment={"AW_FIXTURE_MODEL_KEY": "benchmark-model-key-0123456789"})
+
+    def connect(self, data, line):
+        """A Connector that enrols with the line that an operator was given."""
+        return self.start(
+            self.program("aw"), "connect", "--enrol", f"127.0.0.1:{self.gateway}", "--data", f"{self.folder}/{data}",
+            "--openclaw", self.program("aw-synthetic"), "--openclaw-argument", "openclaw", "--log-level", "error",
+            text=line.split()[1] + "\n")
+
     def verb(self, *arguments):
         answer = subprocess.run(
             [self.program("aw"), *arguments, "--context", self.folder + "/control/context.json", "--json"],
@@ -92,6 +97,11 @@ class Deployment:
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.002)
 
+    def stop(self, child):
+        child.terminate()
+        child.wait()
+        self.children.remove(child)
+
     def end(self):
         for child in reversed(self.children):
             child.terminate()
@@ -99,57 +109,49 @@ class Deployment:
         self.children = []
 
 
-def size_mib(path):
+def stripped_mib(deployment, name):
+    path = deployment.folder + "/stripped"
+    subprocess.run(["strip", "-o", path, deployment.program(name)], check=True)
     return os.path.getsize(path) / 1024 / 1024
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    programs = os.path.abspath(sys.argv[1])
-    folder = tempfile.mkdtemp(prefix="aw-bench-")
-    deployment = Deployment(programs, folder)
+def idle(context):
+    seconds = context.number(60, 15)
+    deployment = Deployment(context.programs, context.folder)
     try:
         starts = []
         for _ in range(STARTS):
             started = time.monotonic()
-            control = deployment.serve()
+            deployment.serve()
             starts.append(deployment.until_ready(started))
             deployment.end()
         control = deployment.serve()
         deployment.until_ready(time.monotonic())
         line = deployment.verb("host", "enroll", "host-1")["line"]
-        deployment.start(
-            deployment.program("aw-synthetic"), "model", "--port", str(deployment.model),
-            environment={"AW_FIXTURE_MODEL_KEY": "benchmark-model-key-0123456789"})
-        connector = deployment.start(
-            deployment.program("aw"), "connect", "--enrol", f"127.0.0.1:{deployment.gateway}", "--data",
-            folder + "/host", "--openclaw", deployment.program("aw-synthetic"), "--openclaw-argument", "openclaw",
-            "--log-level", "error", text=line.split()[1] + "\n")
+        deployment.start_model()
+        connector = deployment.connect("host", line)
         while not deployment.verb("host", "show", "host-1")["connected"]:
             pass
-        serve_idle, connect_idle = watch(control.pid), watch(connector.pid)
+        serve_idle, connect_idle = watch(control.pid, seconds), watch(connector.pid, seconds)
         deployment.verb("org", "create", "acme")
         started = time.monotonic()
         deployment.verb("instance", "create", "acme-main", "--org", "acme")
         provisioned = time.monotonic() - started
-        serve_busy = watch(control.pid)
+        serve_busy = watch(control.pid, seconds)
         deployment.verb("instance", "rm", "acme-main", "--purge", "--confirm", "acme-main")
+        size = stripped_mib(deployment, "aw")
     finally:
         deployment.end()
-        shutil.rmtree(folder)
-    print(f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n")
-    print("| what | measured |\n| --- | --- |")
-    print(f"| `aw serve`, start to `/readyz` answering 200, median of {STARTS} | {1000 * sorted(starts)[STARTS // 2]:.0f} ms |")
-    print(f"| `aw serve` with one idle Host: memory | {serve_idle[0]:.0f} MiB |")
-    print(f"| the same: one core, over {WATCHED_SECONDS} s | {serve_idle[1]:.2f} % |")
-    print(f"| `aw serve` with one Instance that is checked every 15 s: memory | {serve_busy[0]:.0f} MiB |")
-    print(f"| the same: one core, over {WATCHED_SECONDS} s | {serve_busy[1]:.2f} % |")
-    print(f"| `aw connect`, idle: memory | {connect_idle[0]:.0f} MiB |")
-    print(f"| the same: one core, over {WATCHED_SECONDS} s | {connect_idle[1]:.2f} % |")
-    print(f"| `aw instance create`, asked to verified by a model turn | {provisioned:.2f} s |")
-    print(f"| the program `aw`, stripped | {size_mib(deployment.program('aw')):.0f} MiB |")
 
+    def cost(measured):
+        return f"{measured[0]:.0f} MiB, {measured[1]:.2f} % of one core"
 
-if __name__ == "__main__":
-    main()
+    return [table(["what", "measured"], [
+        [f"`aw serve`, start to `/readyz` answering 200, median of {STARTS}",
+         f"{1000 * sorted(starts)[STARTS // 2]:.0f} ms"],
+        [f"`aw serve` with one idle Host, over {seconds} s", cost(serve_idle)],
+        [f"`aw serve` with one Instance that is checked every 15 s, over {seconds} s", cost(serve_busy)],
+        [f"`aw connect`, idle, over {seconds} s", cost(connect_idle)],
+        ["`aw instance create`, asked to verified by a model turn", f"{provisioned:.2f} s"],
+        ["the program `aw`, stripped", f"{size:.0f} MiB"],
+    ])], []

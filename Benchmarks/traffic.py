@@ -5,7 +5,9 @@
     traffic.py bulk ADDRESS PORT MIB STREAMS     one JSON line: seconds, mib
     traffic.py small ADDRESS PORT COUNT          one JSON line: sorted round trips, in microseconds
     traffic.py fresh ADDRESS PORT COUNT          the same, with a new connection for each
-    traffic.py watch ADDRESS PORT SECONDS        one request every 0.3 s on a new connection: when each was answered
+    traffic.py watch ADDRESS PORT                one request every 0.5 s on a new connection, until the end of input:
+                                                 a JSON line for each, with how long it took and whether it was answered
+    traffic.py back ADDRESS PORT                 a request every 0.1 s until one is answered: when, by the wall clock
 
 A request is one line: "PING", or "BULK bytes".
 """
@@ -16,6 +18,8 @@ import threading
 import time
 
 BLOCK = bytes(1 << 20)
+# How long a watched request is waited for, in seconds.
+PATIENCE = 60
 
 
 def origin(port):
@@ -98,19 +102,41 @@ def timed(act):
     return (time.perf_counter() - started) * 1e6
 
 
-def watch(address, port, seconds):
-    """Each request has 3 s; a line of JSON for each tells when it began and whether it was answered."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        began = time.time()
-        try:
-            with dial(address, port, timeout=3) as connection:
-                ping(connection)
-            good = True
-        except OSError:
-            good = False
-        print(json.dumps({"at": began, "took": time.time() - began, "good": good}), flush=True)
-        time.sleep(max(0, 0.3 - (time.time() - began)))
+def one(address, port, patience):
+    try:
+        with dial(address, port, timeout=patience) as connection:
+            ping(connection)
+        return True
+    except OSError:
+        return False
+
+
+def watch(address, port):
+    """No request waits for another; the last ones are waited for."""
+    def request():
+        began = time.monotonic()
+        good = one(address, port, PATIENCE)
+        # In one piece: other threads write, too.
+        sys.stdout.write(json.dumps({"took": time.monotonic() - began, "good": good}) + "\n")
+        sys.stdout.flush()
+
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    while not ended.wait(0.5):
+        threading.Thread(target=request).start()
+
+
+def back(address, port):
+    """Requests that hang in a dead tunnel do not hold up those after them."""
+    answered = threading.Event()
+
+    def request():
+        if one(address, port, 5) and not answered.is_set():
+            answered.set()
+            print(json.dumps(time.time()), flush=True)
+
+    while not answered.wait(0.1):
+        threading.Thread(target=request, daemon=True).start()
 
 
 def main():
@@ -118,7 +144,8 @@ def main():
     if verb == "origin":
         return origin(int(words[0]))
     address, *numbers = words
-    answer = {"bulk": bulk, "small": small, "fresh": fresh, "watch": watch}[verb](address, *map(int, numbers))
+    answer = {"bulk": bulk, "small": small, "fresh": fresh, "watch": watch,
+              "back": back}[verb](address, *map(int, numbers))
     if answer is not None:
         print(json.dumps(answer))
 

@@ -6,21 +6,27 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TRAFFIC = [sys.executable, HERE + "/traffic.py"]
 ORIGIN = 9000
 CONTROL, HOST = "10.98.0.1", "10.98.0.2"
+# The kernel's numbers, as /proc/net/tcp has them.
+ESTABLISHED, LISTEN = "01", "0A"
 
 
 def run(*words, **options):
     return subprocess.run(words, check=True, capture_output=True, text=True, **options).stdout
 
 
-def until(what, is_so, seconds=30):
+def until(what, is_so, seconds=30, child=None):
+    """Waits for what a child is to bring about, for as long as that runs."""
     deadline = time.monotonic() + seconds
     while not is_so():
+        if child and child.poll() is not None:
+            raise RuntimeError(f"{what}: {child.args} ended with {child.returncode}")
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(0.02)
@@ -53,18 +59,30 @@ class Machines:
                 run("ip", "-n", name, "addr", "add", address + "/24", "dev", device)
                 run("ip", "-n", name, "link", "set", device, "up")
                 run("ip", "-n", name, "link", "set", "lo", "up")
+        self.anchors = {name: self.spawn(name, "sleep", "infinity").pid for name in (self.control, self.host)}
+        until("the namespaces", lambda: all(command(pid) == "sleep" for pid in self.anchors.values()))
         self.spawn(self.host, *TRAFFIC, "origin", str(ORIGIN))
         until("the origin", lambda: self.listens(self.host, ORIGIN))
 
     def spawn(self, name, *words, **options):
         options.setdefault("stdout", subprocess.DEVNULL)
-        options.setdefault("stderr", open(f"{self.folder}/{len(self.children)}.log", "w"))
+        options.setdefault("stderr", open(f"{self.folder}/{self.control}-{len(self.children)}.log", "w"))
         child = subprocess.Popen(["ip", "netns", "exec", name, *words], **options)
         self.children.append(child)
         return child
 
+    def sockets(self, name, state):
+        """The TCP sockets of a machine in a state of the kernel's, each as its two ports."""
+        with open(f"/proc/{self.anchors[name]}/net/tcp") as lines:
+            fields = [line.split() for line in lines][1:]
+        return [tuple(int(end.split(":")[1], 16) for end in line[1:3]) for line in fields if line[3] == state]
+
     def listens(self, name, port):
-        return bool(run("ip", "netns", "exec", name, "ss", "-Htln", f"( sport = :{port} )").strip())
+        return any(local == port for local, _ in self.sockets(name, LISTEN))
+
+    def connections(self, name, port):
+        """Those that stand between a port of either machine and the other."""
+        return {ends for ends in self.sockets(name, ESTABLISHED) if port in ends}
 
     def ask(self, verb, *numbers, address="127.0.0.1"):
         """The client always runs on the control plane's machine."""
@@ -91,6 +109,14 @@ class Machines:
             child.wait()
 
 
+def command(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as line:
+            return line.read().strip()
+    except OSError:
+        return ""
+
+
 def family(pid):
     """A process and its descendants."""
     children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
@@ -109,12 +135,13 @@ def processor_seconds(pids):
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def pss_kib(pid):
+def pss_kib(pid, of="Pss"):
+    """Memory, with shared pages divided by those who share them. `Pss_Anon` leaves out those of files."""
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
         for line in rollup:
-            if line.startswith("Pss:"):
+            if line.startswith(of + ":"):
                 return int(line.split()[1])
-    raise RuntimeError("the kernel tells no Pss")
+    raise RuntimeError(f"the kernel tells no {of}")
 
 
 class Direct:
@@ -163,12 +190,12 @@ class Secure:
 
 
 class Reverse(Secure):
-    name, port = "OpenSSH -R", 9103
+    name, port, link_port = "OpenSSH -R", 9103, 2222
 
     def __init__(self, machines):
-        super().__init__(machines, machines.control, CONTROL, 2222)
+        super().__init__(machines, machines.control, CONTROL, self.link_port)
         self.tunnel = machines.spawn(machines.host, *self.client(
-            "-p", "2222", "-R", f"127.0.0.1:{self.port}:127.0.0.1:{ORIGIN}", f"root@{CONTROL}"))
+            "-p", str(self.link_port), "-R", f"127.0.0.1:{self.port}:127.0.0.1:{ORIGIN}", f"root@{CONTROL}"))
         self.up()
 
 
@@ -236,65 +263,98 @@ class API:
 
 class AW:
     """The link, with as many Connectors as asked for, all in one process."""
-    name, port, address = "AW", 9105, "127.0.0.1"
+    name, port, address, link_port = "AW", 9105, "127.0.0.1", 7420
 
-    def __init__(self, machines, programs, connectors=1, batch=100):
+    def __init__(self, machines, programs, connectors=1, batch=500):
         self.machines, self.program = machines, programs + "/link-load"
         self.data = f"{machines.folder}/aw-{machines.control}"
-        os.makedirs(self.data, exist_ok=True)
-        os.makedirs(self.data + "/hosts", exist_ok=True)
+        os.makedirs(self.data + "/hosts")
         self.hosts = None
         self.serve()
         for first in range(0, connectors, batch):
             self.enrol(range(first, min(first + batch, connectors)))
         self.target()
-        self.connect()
+        if connectors == 1:
+            self.connect(1)
 
     def serve(self):
+        """Starts the control plane. Returns: when its port for Hosts was open."""
         context = self.data + "/control/context.json"
         if os.path.exists(context):
             os.remove(context)
         self.control = self.machines.spawn(
             self.machines.control, self.program, "control", "--data", self.data + "/control", "--listen",
-            "127.0.0.1:7080", "--gateway-listen", f"{CONTROL}:7420", "--forward", f"127.0.0.1:{self.port}",
-            "--target", self.data + "/target")
-        until("the control plane", lambda: os.path.exists(context), 60)
+            "127.0.0.1:7080", "--gateway-listen", f"{CONTROL}:{self.link_port}", "--forward",
+            f"127.0.0.1:{self.port}", "--target", self.data + "/target", "--tell", stdout=subprocess.PIPE, text=True)
+        self.tally = Tally(self.control.stdout)
+        until("the AW Gateway", lambda: self.machines.listens(self.machines.control, self.link_port), 120,
+              self.control)
+        opened = time.monotonic()
+        until("the control plane", lambda: os.path.exists(context), 120, self.control)
         with open(context) as file:
             self.api = API(json.load(file)["socket"])
         until("the forwarder", lambda: self.machines.listens(self.machines.control, self.port))
+        return opened
+
+    def stop(self, how=signal.SIGKILL):
+        self.control.send_signal(how)
+        self.control.wait()
 
     def enrol(self, numbers):
         lines = [self.api.call("POST", "/hosts", {"slug": f"host-{number}"})["line"] for number in numbers]
         tickets = "".join(line.split()[1] + "\n" for line in lines)
         run("ip", "netns", "exec", self.machines.host, self.program, "hosts", "--data", self.data + "/hosts",
-            "--gateway", f"{CONTROL}:7420", "--origin", str(ORIGIN), "--enrol-only", input=tickets)
+            "--gateway", f"{CONTROL}:{self.link_port}", "--origin", str(ORIGIN), "--enrol-only", input=tickets)
 
     def target(self):
         host = self.api.call("GET", "/hosts/host-0")["id"]
         with open(self.data + "/target", "w") as file:
             file.write(f"{host} {host}")
 
-    def connect(self):
-        """Starts all Connectors.
+    def connect(self, count, connections=1, seconds=120):
+        """Starts so many Connectors.
 
-        Returns: seconds from when they begin to dial until all are registered.
+        Returns: seconds from when they begin to dial until all of their connections are registered.
         """
+        registered = self.tally.registered
         self.hosts = self.machines.spawn(
-            self.machines.host, self.program, "hosts", "--data", self.data + "/hosts", "--gateway", f"{CONTROL}:7420",
-            "--origin", str(ORIGIN), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            self.machines.host, self.program, "hosts", "--data", self.data + "/hosts", "--gateway",
+            f"{CONTROL}:{self.link_port}", "--origin", str(ORIGIN), "--first", str(count), "--connections",
+            str(connections), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.hosts.stdout.readline()
         started = time.monotonic()
-        wanted = len(os.listdir(self.data + "/hosts"))
-        until("all Connectors", lambda: self.connected() == wanted, 120)
-        return time.monotonic() - started
-
-    def connected(self):
-        return self.api.call("GET", "/fleet")["hostsConnected"]
+        return self.tally.reached(registered + count * connections, seconds) - started
 
     def disconnect(self, how=signal.SIGTERM):
         self.hosts.send_signal(how)
         self.hosts.wait()
-        until("the links to end", lambda: self.connected() == 0, 60)
+        gone = lambda: not self.machines.connections(self.machines.control, self.link_port)
+        until("the links to end", gone, 60)
 
     def pids(self):
         return [self.control.pid, self.hosts.pid]
+
+
+class Tally:
+    """What a control plane tells of registrations: how many it took, refused, and took for stale, and when."""
+
+    def __init__(self, lines):
+        self.told = threading.Condition()
+        self.history = [(time.monotonic(), 0, 0, 0)]
+        threading.Thread(target=self.listen, args=(lines,), daemon=True).start()
+
+    def listen(self, lines):
+        for line in lines:
+            with self.told:
+                self.history.append((time.monotonic(), *map(int, line.split())))
+                self.told.notify_all()
+
+    registered = property(lambda self: self.history[-1][1])
+    refused = property(lambda self: self.history[-1][2] + self.history[-1][3])
+
+    def reached(self, count, seconds):
+        """When so many had been registered."""
+        with self.told:
+            if not self.told.wait_for(lambda: self.registered >= count, seconds):
+                raise TimeoutError(f"{self.registered} of {count} are registered after {seconds} s")
+            return next(at for at, registered, *_ in self.history if registered >= count)

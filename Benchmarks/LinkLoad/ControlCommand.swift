@@ -3,7 +3,9 @@ import Basics
 import Deployment
 import Fleet
 import Foundation
+import Gateway
 import Logging
+import ServiceLifecycle
 
 /// The control plane of `aw serve`, with one thing more: connections to `--forward` go through the link.
 struct ControlCommand: AsyncParsableCommand {
@@ -18,6 +20,7 @@ struct ControlCommand: AsyncParsableCommand {
   @Option(help: "A file with the key of that endpoint.") var fixtureModelKeyFile: String?
   @Option(help: "ADDRESS:PORT or the path of a socket, for connections to forward.") var forward: String
   @Option(help: "A file that holds 'HOST-ID INSTANCE-ID': where they go. Read anew for each.") var target: String
+  @Flag(help: "Tell on standard output of every registration: how many there were, refused, stale.") var tell = false
 
   func run() async throws {
     var settings = ControlPlaneSettings()
@@ -32,6 +35,33 @@ struct ControlCommand: AsyncParsableCommand {
     logger.logLevel = .info
     let control = try await ControlPlane.open(try DataDirectory(data), settings, logger: logger)
     let forwarder = Forwarder(gateway: control.gateway, listen: forward, target: target, logger: logger)
-    try await control.run { _ in [forwarder] }
+    let services: [any Service] = tell ? [forwarder, RegistrationTeller(gateway: control.gateway)] : [forwarder]
+    try await control.run { _ in services }
+  }
+}
+
+/// Tells how many registrations there were, whenever that has changed: what a storm is timed by.
+struct RegistrationTeller: Service {
+  let gateway: AWGateway
+
+  private static let every = Duration.milliseconds(10)
+
+  func run() async throws {
+    try await cancelWhenGracefulShutdown { try await tell() }
+  }
+
+  private func tell() async throws {
+    var told: [Int64] = []
+    while !Task.isCancelled {
+      let counts = gateway.registrations
+      let now = [LinkFigures.Registration.registered, .refused, .stale].map { counts[$0] ?? 0 }
+      if now != told {
+        told = now
+        let line = now.map(String.init).joined(separator: " ") + "\n"
+        try FileHandle.standardOutput.write(contentsOf: Data(line.utf8))
+      }
+      // Cancelled is over.
+      try? await Task.sleep(for: Self.every)
+    }
   }
 }

@@ -21,6 +21,7 @@ struct SeedCommand: AsyncParsableCommand {
   @Option(help: "The control plane's data directory.") var data: String
   @Option(help: "The slug of the Instance to copy.") var like: String
   @Option(help: "How many copies.") var count: Int
+  @Option(help: "What their slugs begin with.") var prefix = "load"
 
   func run() async throws {
     let directory = try DataDirectory(data)
@@ -29,7 +30,7 @@ struct SeedCommand: AsyncParsableCommand {
     let store = try await Store.open(
       .sqlite(path: directory.database), migrations: ControlPlane.migrations, logger: logger)
     let now = WallClock.system.now
-    let (like, count) = (like, count)
+    let (like, count, prefix) = (like, count, prefix)
     let copies = (0..<count).map { _ in InstanceID.make(at: now) }
     let original = try await store.write { tx in
       guard let row = try tx.run("SELECT id FROM instance WHERE slug = ?", [.text(like)]).first else {
@@ -45,7 +46,7 @@ struct SeedCommand: AsyncParsableCommand {
             gateway_device, data_directory, created_at)
           SELECT ?, ?, org, host, runtime, image, requested_port, state, port, version, gateway_device, data_directory,
             created_at FROM instance WHERE id = ?
-          """, [.id(copy), .text("load-\(number)"), .id(original)])
+          """, [.id(copy), .text("\(prefix)-\(number)"), .id(original)])
         try tx.run(
           "INSERT INTO instance_evidence (instance, evidence, updated_at) VALUES (?, ?, ?)",
           [.id(copy), .text(try JSONValue(encoding: spread(evidence, number, now)).canonical), .time(now)])
@@ -76,7 +77,8 @@ struct SeedCommand: AsyncParsableCommand {
   }
 }
 
-/// One Connector with many Instances that share a few ports. Lines on standard input break and mend them.
+/// One Connector with many Instances: they share a few ports, and lines on standard input break and mend them, or they
+/// have a port each.
 struct FleetCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fleet",
@@ -84,21 +86,28 @@ struct FleetCommand: AsyncParsableCommand {
 
   @Option(help: "The data directory of an enrolled Host.") var data: String
   @Option(help: "A file with the ids of the Instances, one a line.") var instances: String
-  @Option(help: "A port of 127.0.0.1 that stands for Instances; several share them.") var origin: [Int]
-  @Option(help: "A port of 127.0.0.1 that takes connections and never answers.") var hole: Int
+  @Option(help: "A port of 127.0.0.1 that stands for Instances; several share them.") var origin: [Int] = []
+  @Option(help: "A port of 127.0.0.1 that takes connections and never answers.") var hole: Int?
+  @Option(help: "In place of these: the port of 127.0.0.1 of the first Instance; the others have those after it.")
+  var portsFrom: Int?
 
   func run() async throws {
     var logger = Logger(label: "link-load", factory: ConsoleLog.factory(level: .notice, format: .text))
     logger.logLevel = .notice
     let ids = try String(contentsOfFile: instances, encoding: .utf8).split(separator: "\n")
       .compactMap { InstanceID(String($0)) }
-    let hole = hole
-    let runtime = ManyRuntime(ids, origins: origin, hole: hole)
-    let connector = try Connector(
+    let runtime: ManyRuntime
+    var configuration = Connector.Configuration(directory: data, program: "link-load")
+    switch (portsFrom, origin.isEmpty, hole) {
+    case (let first?, true, nil): runtime = ManyRuntime(ids, ports: .each(from: first))
+    case (nil, false, let hole?):
+      runtime = ManyRuntime(ids, ports: .shared(origin, hole: hole))
       // Whatever the ports would say is known: asking 10,000 times is not what is measured.
-      configuration: .init(
-        directory: data, program: "link-load", probe: { $0 == hole ? .timeout : .live }),
-      runtimes: Runtimes([runtime], logger: logger), logger: logger)
+      configuration.probe = { $0 == hole ? .timeout : .live }
+    default: throw ValidationError("Give --ports-from, or --origin and --hole.")
+    }
+    let connector = try Connector(
+      configuration: configuration, runtimes: Runtimes([runtime], logger: logger), logger: logger)
     let commands = Thread {
       while let line = readLine() {
         runtime.obey(line)
@@ -113,20 +122,31 @@ struct FleetCommand: AsyncParsableCommand {
   }
 }
 
-/// Instances that share a few ports, some of them broken.
+/// Instances that nobody started, some of them broken.
 final class ManyRuntime: InstanceRuntime {
+  enum Ports: Sendable {
+    /// They share these; those that are swallowed have the other one.
+    case shared([Int], hole: Int)
+    case each(from: Int)
+
+    func port(of place: Int, isSwallowed: Bool) -> Int {
+      switch self {
+      case .shared(let origins, let hole): isSwallowed ? hole : origins[place % origins.count]
+      case .each(let first): first + place
+      }
+    }
+  }
+
   let kind = RuntimeKind.process
   private let ids: [InstanceID]
   private let places: [InstanceID: Int]
-  private let origins: [Int]
-  private let hole: Int
+  private let ports: Ports
   private let broken = Mutex((crashed: 0, swallowed: 0))
 
-  init(_ ids: [InstanceID], origins: [Int], hole: Int) {
+  init(_ ids: [InstanceID], ports: Ports) {
     self.ids = ids
     places = Dictionary(ids.enumerated().map { ($1, $0) }) { first, _ in first }
-    self.origins = origins
-    self.hole = hole
+    self.ports = ports
   }
 
   func obey(_ line: String) {
@@ -144,13 +164,12 @@ final class ManyRuntime: InstanceRuntime {
   private func state(_ instance: InstanceID) -> RunState {
     guard let place = places[instance] else { return RunState(phase: .absent) }
     let (crashed, swallowed) = broken.withLock { $0 }
-    let origin = origins[place % origins.count]
-    if place < crashed { return RunState(phase: .exited, port: origin, exitCode: 1) }
-    return RunState(phase: .running, port: place < swallowed ? hole : origin)
+    let port = ports.port(of: place, isSwallowed: place < swallowed)
+    return place < crashed ? RunState(phase: .exited, port: port, exitCode: 1) : RunState(phase: .running, port: port)
   }
 
   func availability() async -> RuntimeAvailability {
-    .init(kind: .process, available: true, detail: "a few ports for all Instances")
+    .init(kind: .process, available: true, detail: "Instances that nobody started")
   }
   func prepare(_ spec: InstanceSpec, environment: [String: Secret]) async throws -> RunState { state(spec.instance) }
   func start(_ instance: InstanceID) async throws -> RunState { state(instance) }

@@ -17,22 +17,24 @@ struct HostsCommand: AsyncParsableCommand {
   @Option(help: "ADDRESS:PORT of the AW Gateway.") var gateway: String
   @Option(help: "The port of 127.0.0.1 that stands for every Instance.") var origin: Int
   @Option(help: "How many connections each keeps.") var connections = 1
+  @Option(help: "Take only the first so many of the identities kept.") var first = Int.max
   @Flag(help: "End when all tickets are redeemed.") var enrolOnly = false
+
+  /// Enrolments under way at once: each waits for the other end most of the time.
+  private static let enrolmentsMax = 16
 
   func run() async throws {
     var logger = Logger(label: "link-load", factory: ConsoleLog.factory(level: .notice, format: .text))
     logger.logLevel = .notice
     let address = try ControlPlaneSettings.Listen(gateway)
-    var number = (try? FileManager.default.contentsOfDirectory(atPath: data).count) ?? 0
+    var tickets: [EnrolmentTicket] = []
     while let line = readLine(), !line.isEmpty {
-      _ = try await Enrolment.enrol(
-        directory: "\(data)/\(number)", address: address.address, port: address.port,
-        ticket: try EnrolmentTicket(line.trimmingCharacters(in: .whitespaces)), program: "link-load", logger: logger)
-      number += 1
+      tickets.append(try EnrolmentTicket(line.trimmingCharacters(in: .whitespaces)))
     }
+    try await redeem(tickets, at: address, logger)
     if enrolOnly { return }
     let runtime = FixedRuntime(port: origin)
-    let connectors = try (0..<number).map { number in
+    let connectors = try (0..<min(first, kept)).map { number in
       try Connector(
         configuration: .init(directory: "\(data)/\(number)", program: "link-load", connections: connections),
         runtimes: Runtimes([runtime], logger: logger), logger: logger)
@@ -41,6 +43,27 @@ struct HostsCommand: AsyncParsableCommand {
     try await ServiceGroup(
       services: connectors, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
     ).run()
+  }
+
+  /// How many identities there are.
+  private var kept: Int { (try? FileManager.default.contentsOfDirectory(atPath: data).count) ?? 0 }
+
+  private func redeem(
+    _ tickets: [EnrolmentTicket], at address: ControlPlaneSettings.Listen, _ logger: Logger
+  ) async throws {
+    let before = kept
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (index, ticket) in tickets.enumerated() {
+        if index >= Self.enrolmentsMax { try await group.next() }
+        let directory = "\(data)/\(before + index)"
+        group.addTask {
+          _ = try await Enrolment.enrol(
+            directory: directory, address: address.address, port: address.port, ticket: ticket, program: "link-load",
+            logger: logger)
+        }
+      }
+      try await group.waitForAll()
+    }
   }
 }
 

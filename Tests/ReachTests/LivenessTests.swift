@@ -12,8 +12,8 @@ struct LivenessTests {
     #expect(liveness.tick(now: .milliseconds(7_400)) == .none)
     #expect(liveness.tick(now: .milliseconds(7_500)) == .suspected)
     #expect(liveness.isSuspect)
-    #expect(liveness.tick(now: .milliseconds(9_600)) == .none)
-    #expect(liveness.tick(now: .milliseconds(9_700)) == .died)
+    #expect(liveness.tick(now: .milliseconds(9_400)) == .none)
+    #expect(liveness.tick(now: .milliseconds(9_500)) == .died)
     #expect(liveness.tick(now: .seconds(11)) == .none)
     #expect(liveness.due == nil)
   }
@@ -22,7 +22,7 @@ struct LivenessTests {
   func busy() {
     var liveness = Liveness(now: .zero)
     for second in 1...60 {
-      #expect(liveness.bytesRead(now: .seconds(second)) == .none)
+      #expect(liveness.bytesRead(100, now: .seconds(second)) == .none)
       #expect(liveness.tick(now: .seconds(second)) == .none)
     }
   }
@@ -31,7 +31,7 @@ struct LivenessTests {
   func answered() {
     var liveness = Liveness(now: .zero)
     #expect(liveness.tick(now: .seconds(5)) == .sendPing(1))
-    #expect(liveness.bytesRead(now: .milliseconds(5_040)) == .none)
+    #expect(liveness.bytesRead(100, now: .milliseconds(5_040)) == .none)
     #expect(liveness.pingAnswered(1, now: .milliseconds(5_040)) == .none)
     #expect(liveness.roundTrip == .milliseconds(40))
     #expect(liveness.tick(now: .milliseconds(10_040)) == .sendPing(2))
@@ -40,13 +40,13 @@ struct LivenessTests {
   @Test("who asked for a ping gets one at once, and silence after it counts from there")
   func asked() {
     var liveness = Liveness(now: .zero)
-    #expect(liveness.bytesRead(now: .seconds(1)) == .none)
+    #expect(liveness.bytesRead(100, now: .seconds(1)) == .none)
     #expect(liveness.ask(now: .seconds(1)) == .sendPing(1))
     #expect(liveness.ask(now: .seconds(2)) == .none, "one is under way")
     #expect(liveness.due == .milliseconds(3_500))
     #expect(liveness.tick(now: .milliseconds(3_500)) == .suspected)
     #expect(liveness.ask(now: .seconds(4)) == .none)
-    #expect(liveness.tick(now: .milliseconds(5_700)) == .died)
+    #expect(liveness.tick(now: .milliseconds(5_500)) == .died)
     #expect(liveness.ask(now: .seconds(6)) == .none)
   }
 
@@ -55,9 +55,45 @@ struct LivenessTests {
     var liveness = Liveness(now: .zero)
     _ = liveness.tick(now: .seconds(5))
     #expect(liveness.tick(now: .seconds(8)) == .suspected)
-    #expect(liveness.bytesRead(now: .seconds(9)) == .recovered)
+    #expect(liveness.bytesRead(100, now: .seconds(9)) == .recovered)
     #expect(!liveness.isSuspect)
     #expect(liveness.tick(now: .seconds(14)) == .sendPing(2))
+  }
+
+  @Test("bytes that come keep off suspicion and death, whatever becomes of a ping behind a slow wire's bulk")
+  func slowAnswer() {
+    var liveness = Liveness(now: .zero)
+    #expect(liveness.ask(now: .zero) == .sendPing(1))
+    for second in stride(from: 2, through: 30, by: 2) {
+      #expect(liveness.tick(now: .seconds(second)) == .none)
+      #expect(liveness.bytesRead(100, now: .seconds(second)) == .none)
+    }
+    #expect(liveness.tick(now: .milliseconds(32_500)) == .suspected)
+    #expect(liveness.due == .milliseconds(34_500))
+    #expect(liveness.tick(now: .milliseconds(34_400)) == .none)
+    #expect(liveness.tick(now: .milliseconds(34_500)) == .died)
+  }
+
+  @Test("who takes in much says so often enough for the far end not to doubt it")
+  func sign() {
+    var liveness = Liveness(now: .zero)
+    let kib = 1_024
+    #expect(liveness.bytesRead(60 * kib, now: .seconds(4)) == .none, "too little for bulk")
+    #expect(liveness.bytesRead(60 * kib, now: .seconds(4)) == .sendSign)
+    #expect(liveness.bytesRead(900 * kib, now: .milliseconds(6_900)) == .none, "too soon")
+    #expect(liveness.bytesRead(kib, now: .seconds(7)) == .sendSign)
+    #expect(liveness.ask(now: .seconds(9)) == .sendPing(1))
+    #expect(liveness.bytesRead(900 * kib, now: .seconds(10)) == .none, "a ping is a sign, too")
+    #expect(liveness.bytesRead(kib, now: .seconds(12)) == .sendSign, "also while an answer is awaited")
+    #expect(liveness.policy.signAfter < liveness.policy.deadAfter)
+  }
+
+  @Test("an idle link carries no signs")
+  func noSigns() {
+    var liveness = Liveness(now: .zero)
+    for second in stride(from: 5, through: 600, by: 5) {
+      #expect(liveness.bytesRead(17, now: .seconds(second)) == .none)
+    }
   }
 
   @Test("an old ping's answer means nothing")

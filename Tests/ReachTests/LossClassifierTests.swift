@@ -89,6 +89,11 @@ struct LossClassifierTests {
     (seen(silent: 4_700, tcp: busy), account(seen(by: .connector, silent: 9_700)), .asymmetric),
     (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 9_300)), .networkBlackhole),
     // Pings pass, what is larger than they does not.
+    (seen(silent: 9_500, tcp: hearing(3)), account(seen(by: .connector, socket: .closed)), .networkBlackhole),
+    (seen(silent: 9_500, tcp: calm), account(seen(by: .connector, socket: .reset)), .networkBlackhole),
+    (seen(socket: .reset), account(seen(by: .connector, silent: 9_500, tcp: hearing(3))), .networkBlackhole),
+    (seen(silent: 9_500, tcp: hearing(0)), account(seen(by: .connector, socket: .closed)), .asymmetric),
+    (seen(socket: .reset), account(seen(by: .connector, silent: 9_500, tcp: hearing(0))), .asymmetric),
     (seen(socket: .reset), account(seen(by: .connector, socket: .timedOut)), .networkBlackhole),
     (seen(socket: .timedOut), account(seen(by: .connector, socket: .closed)), .networkBlackhole),
     // The control plane stood still, and the Connector gave it up.

@@ -46,6 +46,9 @@ public struct LinkFigures: Sendable {
 }
 
 extension AWGateway {
+  /// How the dials ended that got as far as their first word. Cheap, however many links there are.
+  public var registrations: [LinkFigures.Registration: Int64] { shared.withLockedValue { $0.counts.registrations } }
+
   public var figures: LinkFigures {
     let (counts, table, sessions) = shared.withLockedValue { ($0.counts, $0.table, Array($0.sessions.values)) }
     let standing = table.standing

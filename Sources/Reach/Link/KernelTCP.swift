@@ -19,6 +19,8 @@ struct KernelTCP: Sendable {
   var leastRoundTripMicroseconds: Int { words[37] == UInt32.max ? 0 : Int(words[37]) }
   /// Retransmissions since the connection was made (`tcpi_total_retrans`).
   var retransmitted: Int { Int(words[25]) }
+  /// Bytes that were acknowledged; it begins anew after 2^32 (the lower half of `tcpi_bytes_acked`).
+  var acknowledgedBytes: UInt32 { words[30] }
   /// Segments that arrived, whatever was in them; it begins anew after 2^32 (`tcpi_segs_in`).
   var segmentsHeard: UInt32 { words[35] }
 

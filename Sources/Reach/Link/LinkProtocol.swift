@@ -64,8 +64,9 @@ public enum LinkLimits {
   public static let lostTogetherWithin = Duration.seconds(10)
   /// How long a Connector that leaves waits for the AW Gateway to read its goodbye.
   public static let farewellMax = Duration.seconds(1)
-  /// Unacknowledged bytes end the connection after this time, on both ends (TCP_USER_TIMEOUT).
-  public static let tcpUserTimeoutMilliseconds = 10_000
+  /// Bytes that stay unacknowledged end the connection when none of them moved for this time, on both ends: pings may
+  /// pass where what is larger is swallowed.
+  static let unacknowledgedMax = Duration.seconds(10)
   public static let keepaliveIdleSeconds = 15
   public static let keepaliveIntervalSeconds = 5
   public static let keepaliveProbes = 3

@@ -8,26 +8,37 @@ import Basics
 /// |---|---|---|---|
 /// | quiet | `pingAfter` without a byte, or it is asked to | pinging | send a ping |
 /// | pinging | the ping's answer | quiet | - |
-/// | pinging | `suspectAfter` without it | suspect | stop routing new streams here |
+/// | pinging | `suspectAfter` without it or any byte | suspect | stop routing new streams here |
 /// | suspect | any byte | quiet | route again |
-/// | suspect | `deadAfter` since the ping | dead | close |
+/// | suspect | `deadAfter` without a byte since the ping | dead | close |
+/// | any but dead | `signBytes` read, and `signAfter` since this end pinged | the same | send a sign |
 ///
 /// A byte of any kind proves that the peer's TCP lives, but only the answer proves that its HTTP/2 does; so a byte
 /// lifts a suspicion and the next ping follows `pingAfter` later.
+///
+/// The sign is for a far end that sends much over a slow wire. What it asks waits behind what it sent, and this end has
+/// nothing to say before it has read half a window, which may take longer than silence is borne. So who takes in much
+/// tells now and then that it does.
 public struct Liveness: Sendable {
   public struct Policy: Sendable, Equatable {
     public var pingAfter: Duration
     public var suspectAfter: Duration
     public var deadAfter: Duration
+    /// Shorter than `deadAfter` by what a wire and a busy machine may add.
+    public var signAfter: Duration
+    /// Less than this is no bulk, and its answers say enough.
+    public var signBytes: Int
 
     /// Together with the time to close, silence is noticed within ten seconds.
     public init(
       pingAfter: Duration = .seconds(5), suspectAfter: Duration = .milliseconds(2_500),
-      deadAfter: Duration = .milliseconds(4_700)
+      deadAfter: Duration = .milliseconds(4_500), signAfter: Duration = .seconds(3), signBytes: Int = 64 * 1024
     ) {
       self.pingAfter = pingAfter
       self.suspectAfter = suspectAfter
       self.deadAfter = deadAfter
+      self.signAfter = signAfter
+      self.signBytes = signBytes
     }
   }
 
@@ -41,6 +52,8 @@ public struct Liveness: Sendable {
   public enum Action: Sendable, Equatable {
     case none
     case sendPing(UInt64)
+    /// A ping whose answer nobody waits for.
+    case sendSign
     case suspected
     case recovered
     case died
@@ -53,10 +66,14 @@ public struct Liveness: Sendable {
   /// The last measured round trip.
   public private(set) var roundTrip: Duration?
   private var nextPing: UInt64 = 1
+  /// When this end last said something by itself, and what was read since.
+  private var lastSpoke: Duration
+  private var readSinceSpoke = 0
 
   public init(policy: Policy = Policy(), now: Duration) {
     self.policy = policy
     lastRead = now
+    lastSpoke = now
   }
 
   public var isSuspect: Bool {
@@ -66,12 +83,22 @@ public struct Liveness: Sendable {
     }
   }
 
-  public mutating func bytesRead(now: Duration) -> Action {
+  public mutating func bytesRead(_ count: Int, now: Duration) -> Action {
     lastRead = now
-    guard case .suspect = state else { return .none }
-    state = .quiet
-    return .recovered
+    readSinceSpoke += count
+    switch state {
+    case .suspect:
+      state = .quiet
+      return .recovered
+    case .quiet, .pinging:
+      guard readSinceSpoke >= policy.signBytes, now - lastSpoke >= policy.signAfter else { return .none }
+      spoke(now)
+      return .sendSign
+    case .dead: return .none
+    }
   }
+
+  private mutating func spoke(_ now: Duration) { (lastSpoke, readSinceSpoke) = (now, 0) }
 
   public mutating func pingAnswered(_ id: UInt64, now: Duration) -> Action {
     switch state {
@@ -98,6 +125,7 @@ public struct Liveness: Sendable {
 
   private mutating func ping(now: Duration) -> Action {
     defer { nextPing += 1 }
+    spoke(now)
     state = .pinging(id: nextPing, since: now)
     return .sendPing(nextPing)
   }
@@ -107,8 +135,8 @@ public struct Liveness: Sendable {
   public var due: Duration? {
     switch state {
     case .quiet: lastRead + policy.pingAfter
-    case .pinging(_, let since): since + policy.suspectAfter
-    case .suspect(_, let since): since + policy.deadAfter
+    case .pinging(_, let since): max(since, lastRead) + policy.suspectAfter
+    case .suspect(_, let since): max(since, lastRead) + policy.deadAfter
     case .dead: nil
     }
   }
@@ -120,11 +148,11 @@ public struct Liveness: Sendable {
       guard now - lastRead >= policy.pingAfter else { return .none }
       return ping(now: now)
     case .pinging(let id, let since):
-      guard now - since >= policy.suspectAfter else { return .none }
+      guard now - max(since, lastRead) >= policy.suspectAfter else { return .none }
       state = .suspect(id: id, since: since)
       return .suspected
     case .suspect(_, let since):
-      guard now - since >= policy.deadAfter else { return .none }
+      guard now - max(since, lastRead) >= policy.deadAfter else { return .none }
       state = .dead
       return .died
     case .dead:

@@ -31,6 +31,8 @@ public final class LivenessProbe {
 
   /// An alarm that is late by more than this is worth telling.
   private static let stallMin = Duration.milliseconds(250)
+  /// What a sign says: pings count from 1.
+  private static let sign: UInt64 = 0
 
   private var machine: Liveness
   private let started: NIODeadline
@@ -41,6 +43,7 @@ public final class LivenessProbe {
   private var alarm: Duration
   /// What had arrived when the newest ping was sent; nil while the kernel has not said.
   private var heardAtPing: UInt32?
+  private var progress = SendProgress(patience: LinkLimits.unacknowledgedMax)
 
   public init(policy: Liveness.Policy = .init(), report: @escaping (Event) -> Void) {
     started = .now()
@@ -78,7 +81,23 @@ public final class LivenessProbe {
   private func tick() {
     checkStall()
     perform(machine.tick(now: elapsed))
+    checkProgress()
     schedule()
+  }
+
+  /// Pings may be answered while what is larger than they is swallowed.
+  private func checkProgress() {
+    guard machine.due != nil, let context, let socket = context.channel as? any SocketOptionProvider else { return }
+    let channel = context.channel
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    KernelTCP.of(socket).hop(to: context.eventLoop).whenSuccess { kernel in
+      let probe = bound.value
+      let isStuck = probe.progress.saw(
+        unacknowledged: kernel.unacknowledged, acknowledged: kernel.acknowledgedBytes, now: probe.elapsed)
+      guard isStuck, probe.context != nil else { return }
+      probe.report(.failed(IOError(errnoCode: ETIMEDOUT, reason: "nothing that was sent is acknowledged any more")))
+      probe.reset(channel)
+    }
   }
 
   /// An alarm that is overdue tells that this end stood still.
@@ -94,9 +113,10 @@ public final class LivenessProbe {
     report(.ended)
   }
 
-  fileprivate func bytesRead() { perform(machine.bytesRead(now: elapsed)) }
+  fileprivate func bytesRead(_ count: Int) { perform(machine.bytesRead(count, now: elapsed)) }
 
   fileprivate func answered(_ ping: HTTP2PingData) {
+    guard ping.integer != Self.sign else { return }
     perform(machine.pingAnswered(ping.integer, now: elapsed))
     if let roundTrip = machine.roundTrip { report(.answered(roundTrip)) }
   }
@@ -110,7 +130,10 @@ public final class LivenessProbe {
   private func perform(_ action: Liveness.Action) {
     switch action {
     case .none: break
-    case .sendPing(let id): sendPing(id)
+    case .sendPing(let id):
+      send(id)
+      noteWhatWasHeard()
+    case .sendSign: send(Self.sign)
     case .suspected: report(.suspected)
     case .recovered: report(.recovered)
     case .died:
@@ -147,17 +170,15 @@ public final class LivenessProbe {
     socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenComplete { _ in channel.close(promise: nil) }
   }
 
-  private func sendPing(_ id: UInt64) {
-    guard let context else { return }
-    let frame = HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: id), ack: false))
-    context.writeAndFlush(NIOAny(frame), promise: nil)
-    noteWhatWasHeard(context)
+  private func send(_ ping: UInt64) {
+    let frame = HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: ping), ack: false))
+    context?.writeAndFlush(NIOAny(frame), promise: nil)
   }
 
   /// A wire that swallows one way only still brings segments from the far end: they are counted from here.
-  private func noteWhatWasHeard(_ context: ChannelHandlerContext) {
+  private func noteWhatWasHeard() {
     heardAtPing = nil
-    guard let socket = context.channel as? any SocketOptionProvider else { return }
+    guard let context, let socket = context.channel as? any SocketOptionProvider else { return }
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     KernelTCP.of(socket).hop(to: context.eventLoop).whenSuccess { bound.value.heardAtPing = $0.segmentsHeard }
   }
@@ -178,8 +199,8 @@ public final class LivenessProbe {
     }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      probe.bytesRead()
       let bytes = unwrapInboundIn(data)
+      probe.bytesRead(bytes.readableBytes)
       buffers?.arrived(bytes)
       if let frames = aligner.take(bytes) { context.fireChannelRead(wrapInboundOut(frames)) }
     }

@@ -25,14 +25,69 @@ public final class MessageDecoder: ByteToMessageDecoder {
   }
 }
 
-public final class MessageEncoder: MessageToByteEncoder {
-  public typealias OutboundIn = ByteBuffer
+/// Frames messages, and hands them on in pieces, no sooner than the stream takes them.
+///
+/// What waits here is in nobody's way. A large message that is written at once waits in the connection instead, as much
+/// of it as the window allows: in front of what other streams have to say, and of the answers to pings. On a slow wire
+/// that is many seconds.
+final class MessageWriter: ChannelDuplexHandler {
+  typealias InboundIn = ByteBuffer
+  typealias InboundOut = ByteBuffer
+  typealias OutboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
 
-  public init() {}
+  private var waiting = CircularBuffer<(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)>()
+  /// The end of the output was asked for behind what waits.
+  private var isEnding = false
+  private var ended: EventLoopPromise<Void>?
 
-  public func encode(data: ByteBuffer, out: inout ByteBuffer) throws {
-    out.writeInteger(UInt32(data.readableBytes))
-    out.writeImmutableBuffer(data)
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    let message = unwrapOutboundIn(data)
+    var framed = context.channel.allocator.buffer(capacity: 4 + message.readableBytes)
+    framed.writeInteger(UInt32(message.readableBytes))
+    framed.writeImmutableBuffer(message)
+    waiting.append((framed, promise))
+  }
+
+  func flush(context: ChannelHandlerContext) { handOn(context) }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    handOn(context)
+    context.fireChannelWritabilityChanged()
+  }
+
+  private func handOn(_ context: ChannelHandlerContext) {
+    while context.channel.isWritable, let message = waiting.first {
+      var rest = message.bytes
+      guard let piece = rest.readSlice(length: min(rest.readableBytes, LinkLimits.frameBytesMax)) else { break }
+      let isLast = rest.readableBytes == 0
+      // Writing may call back here, so what is left is settled first.
+      if isLast { waiting.removeFirst() } else { waiting[waiting.startIndex].bytes = rest }
+      context.writeAndFlush(wrapOutboundOut(piece), promise: isLast ? message.promise : nil)
+    }
+    if isEnding, waiting.isEmpty {
+      isEnding = false
+      context.close(mode: .output, promise: ended)
+    }
+  }
+
+  func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+    if mode == .output, !waiting.isEmpty {
+      (isEnding, ended) = (true, promise)
+      return
+    }
+    if mode == .all { drop(ChannelError.ioOnClosedChannel) }
+    context.close(mode: mode, promise: promise)
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { drop(ChannelError.ioOnClosedChannel) }
+
+  private func drop(_ error: any Error) {
+    let (dropped, ended) = (waiting, isEnding ? ended : nil)
+    waiting.removeAll()
+    isEnding = false
+    for message in dropped { message.promise?.fail(error) }
+    ended?.fail(error)
   }
 }
 
@@ -40,6 +95,6 @@ extension ChannelPipeline.SynchronousOperations {
   /// Adds length framing to a channel of bytes.
   public func addMessageFraming() throws {
     try addHandler(ByteToMessageHandler(MessageDecoder(), maximumBufferSize: LinkLimits.messageBytesMax + 4))
-    try addHandler(MessageToByteHandler(MessageEncoder()))
+    try addHandler(MessageWriter())
   }
 }

@@ -6,8 +6,7 @@ import NIOPosix
 #endif
 
 extension Channel {
-  /// The TCP settings of both ends: no Nagle, keepalive as a backstop, and an end to connections whose bytes are not
-  /// acknowledged.
+  /// The TCP settings of both ends: no Nagle, and keepalive as a backstop.
   public func setLinkSocketOptions() -> EventLoopFuture<Void> {
     let tcp = { (name: CInt) in ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: name)) }
     let settings: [(ChannelOptions.Types.SocketOption, Int)] = [
@@ -16,7 +15,6 @@ extension Channel {
       (tcp(TCP_KEEPIDLE), LinkLimits.keepaliveIdleSeconds),
       (tcp(TCP_KEEPINTVL), LinkLimits.keepaliveIntervalSeconds),
       (tcp(TCP_KEEPCNT), LinkLimits.keepaliveProbes),
-      (tcp(CInt(TCP_USER_TIMEOUT)), LinkLimits.tcpUserTimeoutMilliseconds),
       (tcp(CInt(TCP_NOTSENT_LOWAT)), LinkLimits.unsentBytesMax),
     ]
     return EventLoopFuture.andAllSucceed(

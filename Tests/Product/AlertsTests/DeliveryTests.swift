@@ -24,7 +24,7 @@ struct DeliveryTests {
       tries += 1
     }
     #expect(delivery.state == .dead)
-    #expect(tries == 10)
+    #expect(tries == 14)
     #expect((70...80).contains(now.since(Scene.start).seconds / 3_600))
   }
 
@@ -47,6 +47,15 @@ struct DeliveryTests {
     #expect(RetrySchedule.wait(after: RetrySchedule.waits.count + 1, random: random) == nil)
   }
 
+  @Test("a short outage of a receiver delays what is told by no more than twice its length", arguments: [0.0, 0.999])
+  func shortOutage(random: Double) throws {
+    let waits = try (1...6).map { try #require(RetrySchedule.wait(after: $0, random: random)) }
+    let tries = waits.reduce(into: [Duration.zero]) { $0.append(($0.last ?? .zero) + $1) }
+    #expect(tries[6] >= .seconds(400))
+    // Over just after one try, heard of with the next.
+    for (outage, next) in zip(tries.dropFirst(2), tries.dropFirst(3)) { #expect(next - outage <= outage * 2) }
+  }
+
   @Test("a receiver that asks for more time gets it")
   func retryAfter() {
     var delivery = fresh()
@@ -58,7 +67,7 @@ struct DeliveryTests {
   func refusals() {
     var delivery = fresh()
     for _ in 1...2 { delivery.took(.rejected(detail: "HTTP 400"), at: Scene.at(0), random: 0.5) }
-    #expect(delivery.state == .waiting)
+    #expect(delivery.state == .waiting && delivery.nextAt == Scene.at(300))
     delivery.took(.rejected(detail: "HTTP 400"), at: Scene.at(0), random: 0.5)
     #expect(delivery.state == .dead)
     var other = fresh()

@@ -5,11 +5,15 @@ public typealias DeliveryID = ID<DeliveryTag>
 
 /// When a delivery that failed is tried again, and when nobody tries any more.
 public enum RetrySchedule {
-  /// The wait before each try after the first. Source: Standard Webhooks; about three days in all.
+  /// The wait before each try after the first; about three days in all. Source: Standard Webhooks, with four more tries
+  /// in the first five minutes. Most receivers that are away are being restarted, and whoever is to be woken should not
+  /// sleep on until the fifth minute for that: beside Alertmanager, which is back within seconds, that was measured.
   public static let waits: [Duration] = [
-    .seconds(5), .seconds(300), .seconds(1_800), .seconds(7_200), .seconds(18_000), .seconds(36_000), .seconds(50_400),
-    .seconds(72_000), .seconds(86_400),
+    .seconds(5), .seconds(15), .seconds(30), .seconds(60), .seconds(120), .seconds(300), .seconds(1_800),
+    .seconds(7_200), .seconds(18_000), .seconds(36_000), .seconds(50_400), .seconds(72_000), .seconds(86_400),
   ]
+  /// A receiver that said no is asked again when somebody may have corrected it.
+  public static let afterRejection = Duration.seconds(300)
   /// So much longer or shorter, at random: receivers that come back are not met by everybody at once.
   public static let jitter = 0.2
   /// A receiver that says no so often will not say yes.
@@ -94,7 +98,7 @@ public struct Delivery: Codable, Sendable, Equatable {
     case .gone: end(.dead, now)
     case .rejected:
       rejections += 1
-      rejections >= RetrySchedule.rejectionsMax ? end(.dead, now) : again(nil, now, random)
+      rejections >= RetrySchedule.rejectionsMax ? end(.dead, now) : again(RetrySchedule.afterRejection, now, random)
     case .retry(let after, _): again(after, now, random)
     }
   }

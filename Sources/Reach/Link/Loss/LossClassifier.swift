@@ -89,6 +89,10 @@ public enum LossClassifier {
     case (false, false, _) where seen.socket == .timedOut: return .networkBlackhole
     // The far end gave up because this end stood still.
     case (false, true, _) where seen.stallMilliseconds >= Int64(suspendedMin): return .gatewayOverload
+    // Pings passed both ways, and what is larger than they did not: what came behind it could not be read.
+    case (true, false, .closed) where passedPings(seen), (true, false, .reset) where passedPings(seen):
+      return .networkBlackhole
+    case (false, true, _) where passedPings(theirs): return .networkBlackhole
     // One end went on hearing the other until that one gave up.
     case (true, false, .closed), (true, false, .reset), (false, true, _): return .asymmetric
     // Neither process ended, and neither sent what both saw.
@@ -102,6 +106,12 @@ public enum LossClassifier {
   private static func onlyOneHeard(_ seen: LossEvidence, _ theirs: LossEvidence) -> Bool {
     guard let here = seen.tcp?.heardSincePing, let there = theirs.tcp?.heardSincePing else { return false }
     return (here > 0) != (there > 0)
+  }
+
+  /// Whether the far kernel acknowledged what was sent last, or was heard after it: what is small came through.
+  private static func passedPings(_ seen: LossEvidence) -> Bool {
+    guard let tcp = seen.tcp else { return false }
+    return tcp.unacknowledged == 0 || (tcp.heardSincePing ?? 0) > 0
   }
 
   /// Whether one end went on reading for longer than an exchange of pings takes. Each end counts from the
