@@ -1,6 +1,7 @@
 import ArgumentParser
 import Basics
 import Client
+import Credentials
 import Deployment
 import Fleet
 import Foundation
@@ -36,6 +37,13 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   var fixtureModel: String?
   @Option(help: ArgumentHelp("A file with the key of that endpoint.", valueName: "file"), completion: .file())
   var fixtureModelKeyFile: String?
+  @Option(
+    help: ArgumentHelp("A file that names the vaults of credentials beside AW's own.", valueName: "file"),
+    completion: .file(extensions: ["json"]))
+  var vaults: String?
+  @Option(
+    help: ArgumentHelp("The simulated vendors, where fixtures are validated: http://…/vendors.", valueName: "url"))
+  var fixtureVendors: String?
   @Flag(help: "Let anybody who reaches the port read /metrics.") var publicMetrics = false
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
@@ -77,6 +85,10 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     settings.publicURL = try publicURL.map(Self.base)
     settings.postgres = try postgres.map { try SecretFile.read($0) }
     settings.metricsArePublic = publicMetrics
+    settings.vendors = try fixtureVendors.map {
+      FixtureVendors(url: try Self.web($0, like: "http://10.0.0.5:8081/vendors"))
+    }
+    settings.vaults = try vaults.map { try Self.vaults($0) } ?? VaultSettings.none
     if let fixtureModel {
       let url = try Self.web(fixtureModel, like: "http://10.0.0.5:8081/v1")
       let key = try fixtureModelKeyFile.map { try SecretFile.read($0) } ?? Secret("")
@@ -90,6 +102,16 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
       throw AWError(.usage, "\(text.quoted) is no http URL.", next: "Write it like \(example).")
     }
     return url
+  }
+
+  private static func vaults(_ path: String) throws -> VaultSettings {
+    let data: Data
+    do {
+      data = try Data(contentsOf: URL(filePath: path))
+    } catch {
+      throw AWError(.vaultSettings, "The file \(path) cannot be read.", next: "Give a file that can.", cause: error)
+    }
+    return try VaultSettings(parsing: Array(data))
   }
 
   /// A URL without the slash at its end.
