@@ -116,6 +116,15 @@ let product: [Target] = [
       "Addresses", crypto, logging, coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")]),
   room(
+    "Credentials", "Product/Credentials",
+    [
+      "Basics", "Store", "Vault", "Evidence", "Access", "Web", "OpenClaw", "Fleet", crypto, logging, httpClient,
+      nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
+    ]),
+  room(
+    "Onboarding", "Product/Onboarding",
+    ["Basics", "Store", "Evidence", "Access", "Work", "Web", "Link", "Fleet", crypto]),
+  room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
     resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
   room(
@@ -142,14 +151,15 @@ let commands: [Target] = [
     "Deployment", "Commands/Deployment",
     [
       "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Paths", "Alerts", "Runbooks", "Client", crypto, logging, lifecycle, hummingbird, nioCore, nioPosix,
+      "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Runbooks", "Client",
+      crypto, logging, lifecycle, hummingbird, nioCore, nioPosix,
       subprocess, systemPackage, unixSignals,
     ]),
   .executableTarget(
     name: "aw",
     dependencies: [
-      "Deployment", "Client", "Fleet", "Alerts", "Events", "Evidence", "Access", "Web", "Work", "Link", "Basics",
-      arguments, logging,
+      "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Access", "Web",
+      "Work", "Link", "Basics", arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],
@@ -207,6 +217,16 @@ let roomTests: [Target] = [
       logging,
     ],
     resources: [.copy("Plots")]),
+  tests(
+    "CredentialsTests", "Product/CredentialsTests",
+    [
+      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport",
+      logging,
+      nioCore, nioPosix, nioHTTP1,
+    ]),
+  tests(
+    "OnboardingTests", "Product/OnboardingTests",
+    ["Onboarding", "Fleet", "Link", "Work", "Access", "Evidence", "Store", "Basics", "TestSupport", logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",
@@ -226,8 +246,9 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Access", "Evidence", "Work", "Web", "Store",
-      "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics", "TestSupport", logging, lifecycle,
+      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Access",
+      "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
+      "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
   tests(

@@ -1,5 +1,6 @@
 import Basics
 import Client
+import Credentials
 import Deployment
 import Evidence
 import Fleet
@@ -20,7 +21,9 @@ struct APITests {
       let schema = SchemaCheck(document)
       let parts = [
         "org": "acme", "host": "host-1", "instance": "acme-main", "operation": operation.id.text, "index": "0",
+        "surface": "models.providers.openai.apiKey",
       ]
+      try await prepareOnboardings(scene)
       var readers = 0
       for (path, methods) in try #require(document["paths"]?.objectValue) {
         let filled = parts.reduce(path) { $0.replacing("{\($1.key)}", with: $1.value) }
@@ -103,6 +106,22 @@ struct APITests {
     }
   }
 
+  /// One onboarding that is ready to provision, and one that is held.
+  private func prepareOnboardings(_ scene: Scene) async throws {
+    try await scene.createOrg("globex")
+    try await scene.setCredential()
+    _ = try await scene.client.send(.post, "/orgs/acme/credentials/models.providers.openai.apiKey/validate")
+    for org in ["acme", "globex"] {
+      let body: JSONValue = [
+        "contact": ["name": "Ada", "email": "ada@example.com"],
+        "instance": ["slug": .string(org + "-later"), "runtime": "process"],
+        "surfaces": ["models.providers.openai.apiKey"],
+      ]
+      _ = try await scene.client.send(.post, "/orgs/\(org)/onboarding", body: body)
+    }
+    _ = try await scene.client.send(.post, "/orgs/globex/onboarding/hold", body: ["reason": "a test"])
+  }
+
   /// What of alerts has to be there, so that its writers have something to rehearse on.
   private struct Alerting {
     let silence: String
@@ -152,6 +171,21 @@ struct APITests {
   /// What each writer is asked for; a new one without a line here fails the test.
   private static let rehearsals: [String: (path: String, body: JSONValue?)] = [
     "POST /api/v1/orgs": ("/orgs", ["slug": "later"]),
+    "POST /api/v1/orgs/{org}/onboarding": ("/orgs/acme/onboarding", ["surfaces": ["channels.slack.botToken"]]),
+    "POST /api/v1/orgs/{org}/onboarding/hold": ("/orgs/acme/onboarding/hold", ["reason": "later"]),
+    "POST /api/v1/orgs/{org}/onboarding/release": ("/orgs/globex/onboarding/release", nil),
+    "POST /api/v1/orgs/{org}/onboarding/provision": ("/orgs/acme/onboarding/provision", nil),
+    "POST /api/v1/orgs/{org}/credentials": (
+      "/orgs/acme/credentials",
+      [
+        "surface": "channels.telegram.botToken",
+        "value": .string((try? FixtureValue.make(.telegram, name: "later")) ?? ""),
+      ]
+    ),
+    "POST /api/v1/orgs/{org}/credentials/{surface}/validate": (
+      "/orgs/acme/credentials/models.providers.openai.apiKey/validate", nil
+    ),
+    "DELETE /api/v1/orgs/{org}/credentials/{surface}": ("/orgs/acme/credentials/models.providers.openai.apiKey", nil),
     "POST /api/v1/hosts": ("/hosts", ["slug": "later"]),
     "POST /api/v1/hosts/{host}/drain": ("/hosts/host-1/drain", ["draining": true]),
     "DELETE /api/v1/hosts/{host}": ("/hosts/host-1?force=1", nil),

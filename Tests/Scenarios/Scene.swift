@@ -2,6 +2,7 @@ import Access
 import Basics
 import Client
 import Connector
+import Credentials
 import Deployment
 import Evidence
 import Fleet
@@ -51,6 +52,7 @@ struct Scene: Sendable {
     settings.gateway = .init(address: "127.0.0.1", port: 0)
     let url = try #require(URL(string: "http://127.0.0.1:\(model.port)/v1"))
     settings.model = FixtureModel(url: url, key: key)
+    settings.vendors = FixtureVendors(url: try #require(URL(string: "http://127.0.0.1:\(model.port)/vendors")))
     settings.readyWithin = readyWithin
     let control = try await ControlPlane.open(
       try DataDirectory(directory + "/control"), settings, logger: logger)
@@ -103,6 +105,15 @@ struct Scene: Sendable {
 
   func createOrg(_ slug: String = "acme") async throws {
     _ = try await client.send(.post, "/orgs", body: ["slug": slug])
+  }
+
+  func setCredential(
+    _ surface: CredentialSurface = .openAI, _ name: String = "acme", org: String = "acme"
+  ) async throws {
+    let body: JSONValue = [
+      "surface": .string(surface.rawValue), "value": .string(try FixtureValue.make(surface, name: name)),
+    ]
+    _ = try await client.send(.post, "/orgs/\(org)/credentials", body: body)
   }
 
   /// Asks for an Instance by the API, and waits until the operation has ended.

@@ -8,6 +8,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOPosix
+import Onboarding
 import ServiceLifecycle
 import Store
 import UnixSignals
@@ -23,6 +24,8 @@ extension ControlPlane {
     public let stop: @Sendable () async -> Void
   }
 
+  /// How late the end of a validation may be recorded.
+  static let settleEvery = Duration.seconds(60)
   static let sweepEvery = Duration.seconds(3_600)
 
   /// Runs until SIGTERM or SIGINT, or until `beside` ends with an error.
@@ -86,12 +89,24 @@ extension ControlPlane {
   /// The control plane's own services, in the order in which they start; they stop in reverse.
   private var own: [any Service] {
     let (publisher, access, fleet, logger) = (publisher, access, fleet, logger)
+    let ledger = onboardingLedger
     return [
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
       // They end in reverse: what this one watches and works on is let go before it is handed over, and handed over
       // before the links are drained.
       feed, gateway, authorities, paths, nodes, engine, alertsEngine, samples, watch, linkWatch,
       FleetMetrics(reader: reader, evidence: evidence, factory: metrics, logger: logger),
+      Loop("onboarding") {
+        await cancelWhenGracefulShutdown {
+          repeat {
+            do {
+              try await ledger.settleAll()
+            } catch {
+              logger.warning("Onboardings could not be looked at", metadata: ["error": "\(error)"])
+            }
+          } while (try? await Task.sleep(for: Self.settleEvery)) != nil
+        }
+      },
       Loop("sweep") {
         await cancelWhenGracefulShutdown {
           repeat {

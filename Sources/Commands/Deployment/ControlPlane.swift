@@ -1,6 +1,7 @@
 import Access
 import Alerts
 import Basics
+import Credentials
 import Events
 import Evidence
 import Fleet
@@ -9,6 +10,7 @@ import Gateway
 import Link
 import Logging
 import NIOCore
+import Onboarding
 import Runbooks
 import ServiceLifecycle
 import Store
@@ -31,6 +33,9 @@ public final class ControlPlane: Sendable {
   let linkWatch: LinkWatch
   let engine: WorkEngine
   public let alerts: AlertsService
+  public let credentials: CredentialsService
+  public let onboarding: OnboardingService
+  let onboardingLedger: OnboardingLedger
   let alertsEngine: AlertsEngine
   /// Names this deployment in the events that it sends.
   let eventSource: String
@@ -51,6 +56,7 @@ public final class ControlPlane: Sendable {
   public static let migrations =
     EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + WebRecords.migrations
     + EventOutbox.migrations + FleetRecords.migrations + AlertsRecords.migrations + DeploymentRecords.migrations
+    + CredentialsRecords.migrations + OnboardingRecords.migrations
 
   /// Opens the database, the vault and the evidence, and listens for Hosts.
   ///
@@ -129,11 +135,20 @@ public final class ControlPlane: Sendable {
       share: share, store: store, evidence: evidence, outbox: outbox, gatekeeper: gatekeeper, gateway: gateway,
       metrics: metrics, clock: clock, logger: logger, moved: { changes.moved(taken: $0, lost: $1) })
     changes.nudge(nodes)
+    let ledger = OnboardingLedger(
+      store: store, evidence: evidence, clock: clock,
+      credentials: { try OnboardingParts.facts(of: $0, at: $1, in: $2) })
+    onboardingLedger = ledger
     engine = WorkEngine(
       store: store, plans: steps.plans, clock: clock, logger: logger, owns: { try steps.owns($0, in: $1) },
-      journal: { try OperationJournal.record($0, $1, evidence: evidence, in: $2) },
+      journal: { operation, event, tx in
+        try OperationJournal.record(operation, event, evidence: evidence, in: tx)
+        try ledger.operationChanged(operation, in: tx)
+      },
       changed: { changes.operationChanged($0) })
-    acts = Acts(store: store, evidence: evidence, guardrails: Guardrails.all, clock: clock, logger: logger)
+    acts = Acts(
+      store: store, evidence: evidence, guardrails: Guardrails.all + CredentialGuardrails.all, clock: clock,
+      logger: logger)
     authorities = AuthorityService(acts: acts, keeper: keeper, gateway: gateway, clock: clock, logger: logger)
     fleet = FleetService(
       acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, model: settings.model,
@@ -154,7 +169,20 @@ public final class ControlPlane: Sendable {
         changes.eventAppended()
         changes.alertsChanged()
       })
+    credentials = CredentialsService(
+      acts: acts, store: store, sealed: vault,
+      vaults: try CredentialVaults(sealed: vault, settings: settings.vaults, environment: settings.environment),
+      fingerprinter: Fingerprinter(
+        key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
+          .randomHex(byteCount: 32)
+        }), vendors: settings.vendors, clock: clock, logger: logger,
+      settled: { org, actor, act, now, tx in
+        try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
+      })
+    onboarding = OnboardingService(
+      acts: acts, fleet: fleet, ledger: ledger, surfaces: CredentialSurface.allCases.map(\.rawValue))
     try await alerts.forgetOrphanedSecrets()
+    try await credentials.forgetOrphanedValues()
     try await fleet.forgetOrphanedPathSecrets()
     access = AccessService(
       store: store, acts: acts,
@@ -197,6 +225,7 @@ public final class ControlPlane: Sendable {
         metricsArePublic: settings.metricsArePublic),
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
       routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
+        + CredentialsRoutes(service: credentials).routes + OnboardingRoutes(service: onboarding).routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
         try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,

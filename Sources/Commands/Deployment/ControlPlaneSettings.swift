@@ -1,4 +1,5 @@
 import Basics
+import Credentials
 import Fleet
 import Foundation
 import NIOCore
@@ -70,6 +71,12 @@ public struct ControlPlaneSettings: Sendable {
   /// What people call this control plane among several; nil takes this machine's name.
   public var name: String?
   public var model: FixtureModel?
+  /// The vaults of credentials beside the sealed file.
+  public var vaults = VaultSettings.none
+  /// What a vault that reads variables is given; never passed on to anything else.
+  public var environment = ProcessInfo.processInfo.environment
+  /// Where fixtures are validated.
+  public var vendors: FixtureVendors?
   public var metricsArePublic = false
   /// How long a Gateway may take from its start until it is ready.
   public var readyWithin = InstanceSteps.readyWithin

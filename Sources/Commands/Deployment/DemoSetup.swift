@@ -58,6 +58,7 @@ public struct DemoSetup: Sendable {
       program: stand, address: given.runtime == .docker ? "0.0.0.0" : "127.0.0.1",
       port: try await Self.modelPort(directory), key: key, logger: logger)
     control.model = model.model
+    control.vendors = model.vendors
     self.settings = settings
     self.control = control
   }

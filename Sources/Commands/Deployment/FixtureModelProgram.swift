@@ -1,4 +1,5 @@
 import Basics
+import Credentials
 import Fleet
 import Foundation
 import Glibc
@@ -15,6 +16,8 @@ public struct FixtureModelProgram: Service {
   static let keyVariable: Environment.Key = "AW_FIXTURE_MODEL_KEY"
 
   public let model: FixtureModel
+  /// The simulated vendors, at the same port.
+  let vendors: FixtureVendors
   let program: String
   let address: String
   let port: Int
@@ -37,10 +40,13 @@ public struct FixtureModelProgram: Service {
     self.port = port
     self.key = key
     self.logger = logger
-    guard let url = URL(string: "http://127.0.0.1:\(port)/v1") else {
+    guard let url = URL(string: "http://127.0.0.1:\(port)/v1"),
+      let vendorsURL = URL(string: "http://127.0.0.1:\(port)/vendors")
+    else {
       throw AWError(.usage, "\(port) is no port.", next: "Choose one from 1 to 65535.")
     }
     model = FixtureModel(url: url, key: key)
+    vendors = FixtureVendors(url: vendorsURL)
   }
 
   /// Keeps the program running until the shutdown. It reads its standard input and ends when that is closed, so it

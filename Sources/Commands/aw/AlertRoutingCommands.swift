@@ -177,7 +177,7 @@ struct AlertEndpointCommands: AsyncParsableCommand {
     Console.line("'\(name)' is switched \(enabled ? "on" : "off").")
   }
 
-  static func secret(_ path: String) throws -> Secret { try SecretFile.read(path == "-" ? "/dev/stdin" : path) }
+  static func secret(_ path: String) throws -> Secret { try SecretFile.read(path) }
 }
 
 /// An answer that holds everything there is.

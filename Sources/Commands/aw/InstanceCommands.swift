@@ -173,15 +173,20 @@ struct WaitingOptions: ParsableArguments {
       if json { return try Console.json(answer) }
       return Console.line("Operation \(requested.operation.id) has begun: aw instance show \(requested.instance.slug)")
     }
-    var (operation, lines) = (requested.operation, ProgressLines())
-    while true {
-      if !json { lines.show(operation) }
-      if operation.isFinished { break }
-      try await Task.sleep(for: Self.pollEvery)
-      operation = try await client.send(.get, "/operations/\(operation.id)", as: OperationView.self)
-    }
+    let operation = try await Self.ended(requested.operation, client, json: json)
     if let failure = operation.failure { throw failure.error }
     if json { return try Console.json(operation) }
     Console.line(done(operation))
+  }
+
+  /// Shows an operation until it has ended.
+  static func ended(_ operation: OperationView, _ client: APIClient, json: Bool) async throws -> OperationView {
+    var (operation, lines) = (operation, ProgressLines())
+    while true {
+      if !json { lines.show(operation) }
+      if operation.isFinished { return operation }
+      try await Task.sleep(for: pollEvery)
+      operation = try await client.send(.get, "/operations/\(operation.id)", as: OperationView.self)
+    }
   }
 }

@@ -82,10 +82,12 @@ extension Slug: ExpressibleByArgument {
 
 /// Files that hold one secret.
 enum SecretFile {
-  /// Reads it, such as from `/dev/fd/3`.
+  /// Reads it, such as from `/dev/fd/3`; `-` is standard input.
   static func read(_ path: String) throws -> Secret {
     do {
-      let text = try String(contentsOfFile: path, encoding: .utf8)
+      // Standard input can be a socket, which cannot be opened by its name.
+      let data = path == "-" ? try FileHandle.standardInput.readToEnd() : try Data(contentsOf: URL(filePath: path))
+      let text = String(decoding: data ?? Data(), as: UTF8.self)
       return Secret(text.trimmingCharacters(in: .whitespacesAndNewlines))
     } catch {
       throw AWError(

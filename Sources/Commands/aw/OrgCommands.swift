@@ -6,7 +6,7 @@ import Web
 
 struct OrgCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "org", abstract: "Customer organisations.", subcommands: [Create.self, List.self])
+    commandName: "org", abstract: "Customer organisations.", subcommands: [Create.self, List.self, Onboard.self])
 
   struct Create: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Create an Org.")

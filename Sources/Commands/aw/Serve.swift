@@ -1,6 +1,7 @@
 import ArgumentParser
 import Basics
 import Client
+import Credentials
 import Deployment
 import Fleet
 import Foundation
@@ -43,6 +44,13 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   var fixtureModel: String?
   @Option(help: ArgumentHelp("A file with the key of that endpoint.", valueName: "file"), completion: .file())
   var fixtureModelKeyFile: String?
+  @Option(
+    help: ArgumentHelp("A file that names the vaults of credentials beside AW's own.", valueName: "file"),
+    completion: .file(extensions: ["json"]))
+  var vaults: String?
+  @Option(
+    help: ArgumentHelp("The simulated vendors, where fixtures are validated: http://…/vendors.", valueName: "url"))
+  var fixtureVendors: String?
   @Flag(help: "Let anybody who reaches the port read /metrics.") var publicMetrics = false
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
@@ -87,6 +95,10 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     settings.postgres = try postgres.map { try SecretFile.read($0) }
     settings.name = try name.map(Self.nodeName)
     settings.metricsArePublic = publicMetrics
+    settings.vendors = try fixtureVendors.map {
+      FixtureVendors(url: try Self.web($0, like: "http://10.0.0.5:8081/vendors"))
+    }
+    settings.vaults = try vaults.map { try Self.vaults($0) } ?? VaultSettings.none
     if let fixtureModel {
       let url = try Self.web(fixtureModel, like: "http://10.0.0.5:8081/v1")
       let key = try fixtureModelKeyFile.map { try SecretFile.read($0) } ?? Secret("")
@@ -108,6 +120,16 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
         .usage, "\(text.quoted) is no name for a control plane.", next: "Use 1 to 64 characters without spaces.")
     }
     return text
+  }
+
+  private static func vaults(_ path: String) throws -> VaultSettings {
+    let data: Data
+    do {
+      data = try Data(contentsOf: URL(filePath: path))
+    } catch {
+      throw AWError(.vaultSettings, "The file \(path) cannot be read.", next: "Give a file that can.", cause: error)
+    }
+    return try VaultSettings(parsing: Array(data))
   }
 
   /// A URL without the slash at its end.

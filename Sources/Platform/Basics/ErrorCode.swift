@@ -46,6 +46,31 @@ extension ErrorCode {
   // Guardrails
   public static let orgNotSynthetic = ErrorCode("guardrail.org-not-synthetic", http: 403, exit: 4)
 
+  public static let credentialClassRefused = ErrorCode("guardrail.credential-class", http: 403, exit: 4)
+
+  // Credentials and their vaults
+  public static let credentialUnknown = ErrorCode("credential.unknown", http: 404)
+  public static let surfaceUnknown = ErrorCode("credential.surface-unknown", http: 400, exit: 2)
+  public static let credentialShape = ErrorCode("credential.shape", http: 400, exit: 2)
+  public static let credentialNotFixture = ErrorCode("credential.not-fixture", http: 403, exit: 4)
+  public static let credentialKey = ErrorCode("credential.key-invalid", http: 400, exit: 2)
+  public static let secretRefInvalid = ErrorCode("credential.reference-invalid", http: 400, exit: 2)
+  public static let credentialRefused = ErrorCode("credential.refused", http: 409)
+  public static let credentialUnvalidated = ErrorCode("credential.not-validated", http: 409)
+  public static let credentialExpired = ErrorCode("credential.expired", http: 409)
+  public static let credentialShared = ErrorCode("credential.identity-shared", http: 409)
+  public static let validatorMissing = ErrorCode("credential.no-validator", http: 409)
+  public static let vaultUnknown = ErrorCode("vault.unknown", http: 400, exit: 2)
+  public static let vaultSettings = ErrorCode("vault.settings-invalid", http: 400, exit: 2)
+  public static let vaultUnreachable = ErrorCode("vault.unreachable", http: 503)
+  public static let vaultRefused = ErrorCode("vault.refused", http: 502)
+
+  // Onboarding
+  public static let onboardingUnknown = ErrorCode("onboarding.unknown", http: 404)
+  public static let onboardingIncomplete = ErrorCode("onboarding.incomplete", http: 409)
+  public static let onboardingHeld = ErrorCode("onboarding.held", http: 409)
+  public static let onboardingNotReady = ErrorCode("onboarding.not-ready", http: 409)
+
   // Store, vault, evidence
   public static let storeLocked = ErrorCode("store.locked", http: 503)
   public static let storeFull = ErrorCode("store.full", http: 507)
@@ -147,6 +172,10 @@ extension ErrorCode {
     endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
     deliveryFailed, silenceWithoutEnd, pathKindUnknown, pathInvalid, pathUnreachable, pathHostKeyChanged,
     pathCredentialRefused, pathTLSFailed, pathAddressRefused, pathProgramMissing, pathCheckForgotten,
+    credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
+    secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
+    onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
+    vaultUnreachable, vaultRefused,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

@@ -67,11 +67,11 @@ extension FleetRecords {
     ).map(org)
   }
 
-  static func org(_ slug: Slug, in tx: Transaction) throws -> Org? {
+  public static func org(_ slug: Slug, in tx: Transaction) throws -> Org? {
     try tx.run("SELECT * FROM org WHERE slug = ?", [.text(slug.text)]).first.map(org)
   }
 
-  static func org(_ id: OrgID, in tx: Transaction) throws -> Org? {
+  public static func org(_ id: OrgID, in tx: Transaction) throws -> Org? {
     try tx.run("SELECT * FROM org WHERE id = ?", [.id(id)]).first.map(org)
   }
 
@@ -244,11 +244,11 @@ extension FleetRecords {
     try tx.run("SELECT * FROM instance WHERE host = ? ORDER BY slug", [.id(host)]).map(instance)
   }
 
-  static func instance(_ slug: Slug, in tx: Transaction) throws -> Instance? {
+  public static func instance(_ slug: Slug, in tx: Transaction) throws -> Instance? {
     try tx.run("SELECT * FROM instance WHERE slug = ?", [.text(slug.text)]).first.map(instance)
   }
 
-  static func instance(_ id: InstanceID, in tx: Transaction) throws -> Instance? {
+  public static func instance(_ id: InstanceID, in tx: Transaction) throws -> Instance? {
     try tx.run("SELECT * FROM instance WHERE id = ?", [.id(id)]).first.map(instance)
   }
 

@@ -5,7 +5,7 @@ import Web
 import Work
 
 /// The views as JSON Schema, for the OpenAPI document.
-enum FleetSchemas {
+public enum FleetSchemas {
   static let org = JSONSchema.object([
     "id": JSONSchema.id, "slug": JSONSchema.slug, "name": JSONSchema.text,
     "sort": JSONSchema.oneOf(Org.Sort.allCases.map(\.rawValue)), "instances": JSONSchema.integer,
@@ -56,7 +56,7 @@ enum FleetSchemas {
       "detail": JSONSchema.any,
     ], optional: ["startedAt", "finishedAt", "waitingFor", "detail"])
 
-  static let operation = JSONSchema.object(
+  public static let operation = JSONSchema.object(
     [
       "id": JSONSchema.id, "kind": JSONSchema.text, "subject": JSONSchema.text, "actor": JSONSchema.text,
       "state": JSONSchema.oneOf(["running", "undoing", "succeeded", "failed"]), "steps": JSONSchema.array(of: step),

@@ -34,11 +34,14 @@ extension FleetService {
     }
   }
 
+  /// What another room adds to an act on an Instance, in its transaction.
+  public typealias Also = @Sendable (Transaction, Instance, WorkOperation, inout ActContext) throws -> Void
+
   /// Asks for an Instance. It is provisioned by a durable operation, which the answer names.
   ///
   /// - Throws: `orgUnknown`, `slugTaken`, what `Placement` refuses, and what `Acts` throws.
   public func createInstance(
-    _ request: InstanceRequest, as actor: Actor, dryRun: Bool = false
+    _ request: InstanceRequest, as actor: Actor, dryRun: Bool = false, also: Also? = nil
   ) async throws -> (instance: Instance, operation: WorkOperation) {
     let choice = request.placement
     guard model != nil else { throw FixtureModel.missing }
@@ -65,7 +68,9 @@ extension FleetService {
         id: .make(at: context.at), slug: choice.slug, org: org.id, host: host.id, runtime: choice.runtime,
         image: choice.image, requestedPort: request.port, state: .provisioning, createdAt: context.at)
       try FleetRecords.save(instance, in: tx)
-      return (instance, try begin(.provision, instance, actor, in: tx, &context))
+      let operation = try begin(.provision, instance, actor, in: tx, &context)
+      try also?(tx, instance, operation, &context)
+      return (instance, operation)
     }
   }
 
@@ -74,7 +79,8 @@ extension FleetService {
   /// - Parameter purge: of a removal: the data goes too.
   /// - Throws: `instanceUnknown`, `conflict` when its state does not allow it, `hostOffline`, `operationRunning`.
   public func operate(
-    _ plan: InstancePlan, on slug: Slug, purge: Bool = false, as actor: Actor, dryRun: Bool = false
+    _ plan: InstancePlan, on slug: Slug, purge: Bool = false, as actor: Actor, dryRun: Bool = false,
+    also: Also? = nil
   ) async throws -> (instance: Instance, operation: WorkOperation) {
     var details: [String: JSONValue] = ["slug": .string(slug.text)]
     if plan == .remove { details["purge"] = .bool(purge) }
@@ -94,7 +100,9 @@ extension FleetService {
       }
       instance.state = plan.asked(of: instance.state)
       try FleetRecords.save(instance, in: tx)
-      return (instance, try begin(plan, instance, actor, purge: purge, in: tx, &context))
+      let operation = try begin(plan, instance, actor, purge: purge, in: tx, &context)
+      try also?(tx, instance, operation, &context)
+      return (instance, operation)
     }
   }
 

@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// The fixture model behind a port.
+/// The fixture model behind a port, and the simulated vendors below `/vendors` of it.
 public struct FixtureModelServer: Sendable {
   public let port: Int
   private let listener: NIOAsyncChannel<HTTPChannel, Never>
@@ -84,16 +84,29 @@ public struct FixtureModelServer: Sendable {
     _ request: HTTPRequestHead, _ body: [UInt8],
     _ outbound: NIOAsyncChannelOutboundWriter<HTTPPart<HTTPResponseHead, ByteBuffer>>
   ) async throws {
+    let vendors = "/vendors"
+    if request.uri.hasPrefix(vendors + "/") {
+      let headers = Dictionary(request.headers.map { ($0.name.lowercased(), $0.value) }) { first, _ in first }
+      let answer = Vendors.answer(
+        to: .init(path: String(request.uri.dropFirst(vendors.count)), headers: headers))
+      return try await send(answer.status, answer.headers, answer.body, to: request, outbound)
+    }
     await gate?()
     let answer = FixtureModel.answer(
       method: request.method.rawValue, path: request.uri, authorization: request.headers.first(name: "authorization"),
       key: key, body: body, seconds: clock.now.millisecondsSince1970 / 1_000)
-    let headers = HTTPHeaders([
-      ("content-type", answer.contentType), ("content-length", String(answer.body.utf8.count)),
-    ])
-    let status = HTTPResponseStatus(statusCode: answer.status)
-    try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
-    if request.method != .HEAD { try await outbound.write(.body(ByteBuffer(string: answer.body))) }
+    try await send(answer.status, [("content-type", answer.contentType)], answer.body, to: request, outbound)
+  }
+
+  private func send(
+    _ status: Int, _ headers: [(name: String, value: String)], _ body: String, to request: HTTPRequestHead,
+    _ outbound: NIOAsyncChannelOutboundWriter<HTTPPart<HTTPResponseHead, ByteBuffer>>
+  ) async throws {
+    var fields = HTTPHeaders(headers.map { ($0.name, $0.value) })
+    fields.add(name: "content-length", value: String(body.utf8.count))
+    let status = HTTPResponseStatus(statusCode: status)
+    try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: fields)))
+    if request.method != .HEAD { try await outbound.write(.body(ByteBuffer(string: body))) }
     try await outbound.write(.end(nil))
   }
 }

@@ -2,6 +2,8 @@
 public enum Permission: String, Sendable, CaseIterable, Codable {
   case read
   case orgCreate = "org.create"
+  case orgOnboard = "org.onboard"
+  case credentialManage = "credential.manage"
   case instanceCreate = "instance.create"
   case instanceControl = "instance.control"
   case instanceRemove = "instance.remove"

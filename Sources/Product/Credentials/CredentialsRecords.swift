@@ -1,0 +1,110 @@
+import Basics
+import Fleet
+import OpenClaw
+import Store
+
+/// The SQL of credentials: what is known of them, and never a value.
+public enum CredentialsRecords {
+  public static let migrations = [
+    Migration(
+      "credentials-0001",
+      [
+        """
+        CREATE TABLE credential (
+          org TEXT NOT NULL, surface TEXT NOT NULL, class TEXT NOT NULL, ref TEXT NOT NULL, version BIGINT NOT NULL,
+          place TEXT NOT NULL, fingerprint TEXT NOT NULL, set_by TEXT NOT NULL, set_at BIGINT NOT NULL, resolved TEXT,
+          validation TEXT, identity TEXT, removed_at BIGINT, PRIMARY KEY (org, surface))
+        """,
+        // The identity stands beside the validation that found it, because it is searched for.
+        "CREATE INDEX credential_identity ON credential (surface, identity)",
+      ])
+  ]
+
+  static func save(_ credential: Credential, in tx: Transaction) throws {
+    try tx.run(
+      """
+      INSERT INTO credential (
+        org, surface, class, ref, version, place, fingerprint, set_by, set_at, resolved, validation, identity,
+        removed_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+      ON CONFLICT (org, surface) DO UPDATE SET class = excluded.class, ref = excluded.ref,
+        version = excluded.version, place = excluded.place, fingerprint = excluded.fingerprint,
+        set_by = excluded.set_by, set_at = excluded.set_at, resolved = excluded.resolved,
+        validation = excluded.validation, identity = excluded.identity, removed_at = NULL
+      """,
+      [
+        .id(credential.org), .text(credential.surface.rawValue), .text(credential.reference.kind.rawValue),
+        .text(try JSONValue(encoding: credential.reference.ref).canonical), .integer(credential.version),
+        .text(try JSONValue(encoding: credential.place).canonical), .text(credential.fingerprint),
+        .text(credential.setBy), .time(credential.setAt),
+        .text(try credential.lastResolved.map { try JSONValue(encoding: $0).canonical }),
+        .text(try credential.lastValidated.map { try JSONValue(encoding: $0).canonical }),
+        .text(credential.identity),
+      ])
+  }
+
+  /// The record stays, so that versions go on counting: a name that once meant a value never means another.
+  static func remove(_ surface: CredentialSurface, of org: OrgID, at now: Timestamp, in tx: Transaction) throws {
+    try tx.run(
+      "UPDATE credential SET removed_at = ? WHERE org = ? AND surface = ?",
+      [.time(now), .id(org), .text(surface.rawValue)])
+  }
+
+  /// The other Orgs with a credential for the same surface that proved the same identity.
+  static func sharing(_ credential: Credential, in tx: Transaction) throws -> [OrgID] {
+    guard let identity = credential.identity else { return [] }
+    return try tx.run(
+      """
+      SELECT org FROM credential WHERE surface = ? AND identity = ? AND org <> ? AND removed_at IS NULL ORDER BY org
+      """, [.text(credential.surface.rawValue), .text(identity), .id(credential.org)]
+    ).map { try $0.id("org") }
+  }
+
+  static func version(_ surface: CredentialSurface, of org: OrgID, in tx: Transaction) throws -> Int {
+    let row = try tx.run(
+      "SELECT version FROM credential WHERE org = ? AND surface = ?", [.id(org), .text(surface.rawValue)]
+    ).first
+    return Int(try row?.integer("version") ?? 0)
+  }
+
+  static func find(_ surface: CredentialSurface, of org: OrgID, in tx: Transaction) throws -> Credential? {
+    try tx.run(
+      "SELECT * FROM credential WHERE org = ? AND surface = ? AND removed_at IS NULL",
+      [.id(org), .text(surface.rawValue)]
+    ).first.map(read)
+  }
+
+  /// The credentials of an Org, by surface.
+  public static func all(of org: OrgID, in tx: Transaction) throws -> [Credential] {
+    try tx.run("SELECT * FROM credential WHERE org = ? AND removed_at IS NULL ORDER BY surface", [.id(org)]).map(read)
+  }
+
+  /// Where AW put the values of all Orgs.
+  static func places(in tx: Transaction) throws -> [Credential.Place] {
+    try tx.run("SELECT place FROM credential WHERE removed_at IS NULL")
+      .map { try JSONValue.decode(Credential.Place.self, from: $0.text("place")) }
+  }
+
+  private static func read(_ row: SQLRow) throws -> Credential {
+    let ref = try JSONValue.decode(SecretRef.self, from: row.text("ref"))
+    return Credential(
+      org: try row.id("org"), surface: try CredentialSurface(named: row.text("surface")),
+      reference: try reference(ref, row.text("class")), version: Int(try row.integer("version")),
+      place: try JSONValue.decode(Credential.Place.self, from: row.text("place")),
+      fingerprint: try row.text("fingerprint"), setBy: try row.text("set_by"), setAt: try row.time("set_at"),
+      lastResolved: try row.optionalText("resolved").map {
+        try JSONValue.decode(Credential.Resolution.self, from: $0)
+      },
+      lastValidated: try row.optionalText("validation").map { try JSONValue.decode(Validation.self, from: $0) })
+  }
+
+  /// Only a fixture can have been written: nothing else has a value without a gate.
+  private static func reference(_ ref: SecretRef, _ name: String) throws -> CredentialRef {
+    guard CredentialClass(rawValue: name) == .fixture else {
+      throw AWError(
+        .storeFailed, "The database holds a credential of the class \(name.quoted), which needs a gate.",
+        next: "Start the AW that wrote it, or restore a backup.")
+    }
+    return .fixture(FixtureSecretRef(ref))
+  }
+}

@@ -1,0 +1,293 @@
+import Access
+import Basics
+import Evidence
+import Fleet
+import Logging
+import OpenClaw
+import Store
+import Vault
+
+extension EvidenceKind {
+  public static let credentialSet = EvidenceKind("credential.set")
+  public static let credentialRemoved = EvidenceKind("credential.removed")
+}
+
+/// The acts on the credentials of Orgs. A value goes through here to a vault, and no way leads back to whoever asks.
+public struct CredentialsService: Sendable {
+  let acts: Acts
+  let store: Store
+  let sealed: Vault
+  let vaults: CredentialVaults
+  let fingerprinter: Fingerprinter
+  /// Nil when there are none: then nothing is validated.
+  let vendors: FixtureVendors?
+  let clock: WallClock
+  let logger: Logger
+  /// Told inside every act that changed how an Org's credentials stand: what follows is in the same transaction.
+  let settled: Settled
+  /// Told after every act that changed something, for live pages.
+  let changed: @Sendable () -> Void
+
+  /// The Org, who acted, the act's id and kind, and its time.
+  public typealias Settled =
+    @Sendable (OrgID, Actor, (id: ActID, kind: EvidenceKind), Timestamp, Transaction) throws -> Void
+
+  public init(
+    acts: Acts, store: Store, sealed: Vault, vaults: CredentialVaults, fingerprinter: Fingerprinter,
+    vendors: FixtureVendors?, clock: WallClock, logger: Logger,
+    settled: @escaping Settled = { _, _, _, _, _ in }, changed: @escaping @Sendable () -> Void = {}
+  ) {
+    self.acts = acts
+    self.store = store
+    self.sealed = sealed
+    self.vaults = vaults
+    self.fingerprinter = fingerprinter
+    self.vendors = vendors
+    self.settled = settled
+    self.clock = clock
+    self.logger = logger
+    self.changed = changed
+  }
+
+  /// What an operator asks for. The value comes beside it.
+  public struct SetRequest: Codable, Sendable {
+    public var surface: String
+    /// Nil is a fixture.
+    public var `class`: String?
+    /// With a key: the vault that holds the value already. Without one: the vault to put it into.
+    public var vault: String?
+    public var key: String?
+    /// The version that is to be replaced, 0 for none; nil replaces whatever is there.
+    public var replacing: Int?
+
+    public init(
+      surface: String, class: String? = nil, vault: String? = nil, key: String? = nil, replacing: Int? = nil
+    ) {
+      self.surface = surface
+      self.class = `class`
+      self.vault = vault
+      self.key = key
+      self.replacing = replacing
+    }
+  }
+
+  /// Sets a credential: puts the value that was given into a vault, or takes note of one that a vault holds already.
+  ///
+  /// - Parameter value: nil when `request` names a key.
+  /// - Throws: `orgUnknown`, `surfaceUnknown`, `credentialClassRefused`, `credentialShape`, `credentialNotFixture`,
+  ///   `conflict` when another version is there than was to be replaced, and what the vault says. Then nothing is kept.
+  public func set(
+    _ request: SetRequest, value: Secret?, org slug: Slug, as actor: Actor, dryRun: Bool = false
+  ) async throws -> Credential {
+    let surface = try CredentialSurface(named: request.surface)
+    let kind = try request.class.map { try CredentialClass(named: $0) } ?? .fixture
+    let (org, present) = try await standing(slug, surface)
+    let act = Act(
+      .credentialManage, kind: .credentialSet, subject: Self.subject(slug, surface), org: org.id.text,
+      details: ["surface": .string(surface.rawValue), "class": .string(kind.rawValue)])
+    guard kind == .fixture else {
+      // The guardrail refuses it, and with that it is recorded; nothing may slip through without one either.
+      try await acts.perform(act, as: actor, dryRun: dryRun) { _, _ in throw CredentialGuardrails.refusal(kind) }
+      throw CredentialGuardrails.refusal(kind)
+    }
+    try await allowed(actor)
+    let vault = request.vault ?? vaults.writes
+    let taken = try await take(value, request, vault)
+    if let refusal = CredentialIntake.refusal(of: CredentialIntake.verdict(on: taken, for: surface), for: surface) {
+      throw refusal
+    }
+    let version = present + 1
+    let fingerprint = fingerprinter.fingerprint(of: taken)
+    let reference = CredentialRef.fixture(
+      FixtureSecretRef(try Credential.ref(org: org.slug, surface, version: version)))
+    return try await placed(taken, request, in: vault, org: org.slug, surface, version, dryRun: dryRun) { place in
+      try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
+        try Self.check(request, surface, of: org.id, expected: present, in: tx)
+        let credential = Credential(
+          org: org.id, surface: surface, reference: reference, version: version, place: place,
+          fingerprint: fingerprint, setBy: actor.text, setAt: context.at,
+          lastResolved: place.isOwn ? nil : .init(at: context.at, by: "intake"),
+          lastValidated: try CredentialsRecords.find(surface, of: org.id, in: tx)?.lastValidated)
+        let freed = try Self.sharing(surface, of: org.id, in: tx)
+        try CredentialsRecords.save(credential, in: tx)
+        Self.record(credential, in: &context)
+        for org in [org.id] + freed { try settled(org, actor, (context.id, act.kind), context.at, tx) }
+        context.afterCommit(changed)
+        return credential
+      }
+    }
+  }
+
+  /// Forgets a credential, and removes the value from the vault if AW put it there.
+  ///
+  /// - Throws: `credentialUnknown`, and what the vault says; then it is forgotten all the same.
+  public func remove(
+    _ surface: CredentialSurface, org slug: Slug, as actor: Actor, dryRun: Bool = false
+  ) async throws -> Credential {
+    let (org, _) = try await standing(slug, surface)
+    let act = Act(
+      .credentialManage, kind: .credentialRemoved, subject: Self.subject(slug, surface), org: org.id.text,
+      details: ["surface": .string(surface.rawValue)])
+    let credential = try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
+      guard let credential = try CredentialsRecords.find(surface, of: org.id, in: tx) else {
+        throw Self.unknown(surface, slug)
+      }
+      let freed = try CredentialsRecords.sharing(credential, in: tx)
+      try CredentialsRecords.remove(surface, of: org.id, at: context.at, in: tx)
+      Self.record(credential, in: &context)
+      for org in [org.id] + freed { try settled(org, actor, (context.id, act.kind), context.at, tx) }
+      context.afterCommit(changed)
+      return credential
+    }
+    if !dryRun, credential.place.isOwn {
+      try await vaults.keeper(credential.place.vault).destroy(credential.place.key)
+    }
+    return credential
+  }
+
+  /// Forgets values in the sealed file that no record names: what a crash between the two leaves.
+  ///
+  /// Call it before anybody can set one.
+  public func forgetOrphanedValues() async throws {
+    let places = try await store.read { try CredentialsRecords.places(in: $0) }
+    let known = Set(places.filter { $0.vault == VaultSettings.sealed }.map(\.key))
+    for reference in try await sealed.references() where reference.text.hasPrefix(SealedVault.prefix) {
+      if !known.contains(reference.text) { try await sealed.delete(reference) }
+    }
+  }
+
+  // MARK: - Parts
+
+  /// The Org, and the newest version that its surface ever had.
+  private func standing(_ slug: Slug, _ surface: CredentialSurface) async throws -> (org: Org, version: Int) {
+    try await store.read { tx in
+      let org = try Self.org(slug, in: tx)
+      return (org, try CredentialsRecords.version(surface, of: org.id, in: tx))
+    }
+  }
+
+  /// Before anything is asked of a vault, whose answers would tell a stranger something.
+  private func allowed(_ actor: Actor) async throws {
+    let acts = acts
+    try await store.read { try acts.authorise(.credentialManage, as: actor, in: $0) }
+  }
+
+  /// The value that is to be kept, from whoever asks or from the vault that has it.
+  private func take(_ value: Secret?, _ request: SetRequest, _ vault: String) async throws -> Secret {
+    switch (value, request.key) {
+    case (let value?, nil):
+      _ = try vaults.keeper(vault)
+      return value
+    case (nil, let key?): return try await vaults.source(vault).read(key)
+    case (nil, nil):
+      throw AWError(
+        .usage, "There is neither a value nor the key of one.",
+        next: "Give the value by standard input or a descriptor, or name a vault and a key in it.")
+    case (_?, _?):
+      throw AWError(
+        .usage, "There is a value and the key of another one.", next: "Give one of them, and leave out the other.")
+    }
+  }
+
+  /// Puts a value into its vault for the time of an act, and leaves it there when the act was carried out; then the
+  /// value that it replaces goes.
+  private func placed(
+    _ value: Secret, _ request: SetRequest, in vault: String, org: Slug, _ surface: CredentialSurface,
+    _ version: Int, dryRun: Bool, _ body: (Credential.Place) async throws -> Credential
+  ) async throws -> Credential {
+    if let key = request.key { return try await body(.init(vault: vault, key: key, isOwn: false)) }
+    let keeper = try vaults.keeper(vault)
+    let mark = Hex.encode([UInt8].random(count: 4))
+    let place = Credential.Place(
+      vault: vault, key: keeper.key(org: org, surface: surface, version: version, mark: mark), isOwn: true)
+    if dryRun { return try await body(place) }
+    let before = try await store.read { tx in
+      try CredentialsRecords.find(surface, of: try Self.org(org, in: tx).id, in: tx)?.place
+    }
+    try await keeper.create(value, at: place.key)
+    let credential: Credential
+    do {
+      credential = try await body(place)
+    } catch {
+      try await keeper.destroy(place.key)
+      throw error
+    }
+    if let before, before.isOwn {
+      do {
+        try await vaults.keeper(before.vault).destroy(before.key)
+      } catch {
+        // The new value counts all the same; the old one is no longer named anywhere.
+        logger.warning(
+          "the value of an earlier version could not be removed from its vault",
+          metadata: ["vault": "\(before.vault)", "key": "\(before.key)", "error": "\(error)"])
+      }
+    }
+    return credential
+  }
+
+  private static func check(
+    _ request: SetRequest, _ surface: CredentialSurface, of org: OrgID, expected: Int, in tx: Transaction
+  ) throws {
+    let current = try CredentialsRecords.find(surface, of: org, in: tx)
+    if let replacing = request.replacing, replacing != (current?.version ?? 0) {
+      let now = current.map { "version \($0.version), set by \($0.setBy) at \($0.setAt)" } ?? "none"
+      throw AWError(
+        .conflict, "The credential to be replaced is version \(replacing), but there is \(now).",
+        next: "Look at it with 'aw credential show', then decide again.")
+    }
+    guard try CredentialsRecords.version(surface, of: org, in: tx) == expected else {
+      throw AWError(
+        .conflict, "Somebody else set this credential at the same moment.",
+        next: "Look at it with 'aw credential show', then decide again.")
+    }
+  }
+
+  /// The Orgs that shared an identity with what is there now: they are free of that once it goes.
+  private static func sharing(_ surface: CredentialSurface, of org: OrgID, in tx: Transaction) throws -> [OrgID] {
+    try CredentialsRecords.find(surface, of: org, in: tx).map { try CredentialsRecords.sharing($0, in: tx) } ?? []
+  }
+
+  private static func record(_ credential: Credential, in context: inout ActContext) {
+    context.record("class", .string(credential.reference.kind.rawValue))
+    context.record("reference", .string(credential.reference.ref.description))
+    context.record("version", .integer(Int64(credential.version)))
+    context.record("vault", .string(credential.place.vault))
+    context.record("key", .string(credential.place.key))
+    context.record("fingerprint", .string(credential.fingerprint))
+  }
+
+  static func org(_ slug: Slug, in tx: Transaction) throws -> Org {
+    guard let org = try FleetRecords.org(slug, in: tx) else {
+      throw AWError(.orgUnknown, "There is no Org named '\(slug)'.", next: "See 'aw org list'.")
+    }
+    return org
+  }
+
+  static func subject(_ org: Slug, _ surface: CredentialSurface) -> EvidenceSubject {
+    EvidenceSubject(type: "credential", id: "\(org)/\(surface.rawValue)")
+  }
+
+  static func unknown(_ surface: CredentialSurface, _ org: Slug) -> AWError {
+    AWError(
+      .credentialUnknown, "The Org '\(org)' has no \(surface.title).",
+      next: "Set it: 'aw credential set \(org) \(surface.rawValue)'.")
+  }
+}
+
+/// What no actor may do, whatever the role: hold a credential that could open something.
+public enum CredentialGuardrails {
+  public static let all: [Guardrail] = [fixturesOnly]
+
+  static let fixturesOnly: Guardrail = { act in
+    guard act.kind == .credentialSet, let name = act.details["class"]?.stringValue else { return nil }
+    let kind = CredentialClass(rawValue: name)
+    return kind == .fixture ? nil : refusal(kind ?? .real)
+  }
+
+  static func refusal(_ kind: CredentialClass) -> AWError {
+    AWError(
+      .credentialClassRefused,
+      "A credential of the class \(kind.rawValue) is refused: no signed gate allows one for this Org and surface.",
+      next: "Set a fixture. Other classes need a signed gate, which this release cannot open.")
+  }
+}

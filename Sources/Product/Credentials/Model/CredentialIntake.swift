@@ -1,0 +1,50 @@
+import Basics
+
+/// What is said of a value before it is kept: a pure decision. Nothing that it returns holds any of the value.
+enum CredentialIntake {
+  enum Verdict: Equatable, Sendable {
+    /// A fixture of this surface.
+    case fixture
+    /// A fixture of another surface.
+    case fixtureOf(CredentialSurface)
+    /// It has the form of what this vendor gives out, so it may open something.
+    case looksReal(CredentialSurface)
+    case empty
+    case tooLong
+    case unknown
+  }
+
+  static func verdict(on value: Secret, for surface: CredentialSurface) -> Verdict {
+    value.withText { text in
+      if text.isEmpty { return .empty }
+      if text.utf8.count > CredentialLimits.valueBytesMax { return .tooLong }
+      if FixtureValue.name(in: text, of: surface) != nil { return .fixture }
+      let others = CredentialSurface.allCases
+      if let other = others.first(where: { FixtureValue.name(in: text, of: $0) != nil }) { return .fixtureOf(other) }
+      if let real = ([surface] + others).first(where: { $0.looksReal(text) }) { return .looksReal(real) }
+      return .unknown
+    }
+  }
+
+  /// Why a value cannot be kept as a fixture; nil when it can.
+  static func refusal(of verdict: Verdict, for surface: CredentialSurface) -> AWError? {
+    let make = "Make a fixture: 'aw credential fixture \(surface.rawValue) NAME'."
+    switch verdict {
+    case .fixture: return nil
+    case .fixtureOf(let other):
+      return AWError(
+        .credentialShape, "The value is a fixture of \(other.title), not of \(surface.title).", next: make)
+    case .looksReal(let vendor):
+      return AWError(
+        .credentialNotFixture,
+        "The value looks like a real \(vendor.title), and only fixtures may be kept. It was not kept and is not shown.",
+        next: "\(make) If the value is a real one, replace it at the vendor: it has travelled to this control plane.")
+    case .empty: return AWError(.credentialShape, "The value is empty.", next: make)
+    case .tooLong:
+      return AWError(
+        .credentialShape, "The value is longer than \(CredentialLimits.valueBytesMax) bytes.", next: make)
+    case .unknown:
+      return AWError(.credentialShape, "The value does not have the form of a fixture of \(surface.title).", next: make)
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import AsyncHTTPClient
+import Basics
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+import Vault
+
+/// A KV engine, version 2, of HashiCorp Vault or OpenBao.
+///
+/// AW signs in with AppRole when it first needs to, and again when its token ends or is refused. Each value has a path
+/// of its own that is written with check-and-set 0, so that nothing is ever replaced by accident.
+actor KVVault: SecretKeeper {
+  private struct Token {
+    let secret: Secret
+    let endsAt: ContinuousClock.Instant?
+  }
+
+  /// The member of a secret's data that AW writes.
+  static let field = "value"
+
+  private let settings: KVSettings
+  private let client: HTTPClient
+  private var token: Token?
+
+  init(_ settings: KVSettings) throws {
+    self.settings = settings
+    var tls = TLSConfiguration.makeClientConfiguration()
+    if let file = settings.caFile {
+      guard let certificates = try? NIOSSLCertificate.fromPEMFile(file), !certificates.isEmpty else {
+        throw VaultSettings.wrong("the vault \(settings.name.quoted) names \(file.quoted), no certificates in PEM form")
+      }
+      tls.trustRoots = .certificates(certificates)
+    }
+    var configuration = HTTPClient.Configuration(tlsConfiguration: tls, redirectConfiguration: .disallow)
+    configuration.httpVersion = .http1Only
+    configuration.timeout.connect = .seconds(2)
+    configuration.connectionPool.retryConnectionEstablishment = false
+    // It lives as long as the control plane.
+    client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }
+
+  deinit {
+    let client = client
+    Task { try? await client.shutdown() }
+  }
+
+  nonisolated func key(org: Slug, surface: CredentialSurface, version: Int, mark: String) -> String {
+    "\(settings.prefix)/\(org)/\(surface.rawValue)/v\(version)-\(mark)#\(Self.field)"
+  }
+
+  func read(_ key: String) async throws -> Secret {
+    let (path, field) = try split(key)
+    let reply = try await send(.GET, "data", path, field: field)
+    guard case .value(let secret) = reply else { throw failure(reply, key) }
+    return secret
+  }
+
+  func create(_ secret: Secret, at key: String) async throws {
+    let (path, field) = try split(key)
+    let body = secret.withText { text -> JSONValue in
+      ["options": ["cas": 0], "data": .object([field: .string(text)])]
+    }
+    let reply = try await send(.POST, "data", path, body: body)
+    guard reply == .done else { throw failure(reply, key) }
+  }
+
+  /// With all its versions, beyond recall.
+  func destroy(_ key: String) async throws {
+    let (path, _) = try split(key)
+    let reply = try await send(.DELETE, "metadata", path)
+    guard reply == .done || reply == .missing else { throw failure(reply, key) }
+  }
+
+  /// `aw/acme/openai#value`: a path below the mount, and a member of what lies there.
+  private func split(_ key: String) throws -> (path: String, field: String) {
+    let parts = key.split(separator: "#", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count <= 2, key.utf8.count <= CredentialLimits.keyCharactersMax, KVSettings.isPath(parts[0]),
+      parts.count == 1 || !parts[1].isEmpty
+    else { throw VaultFailure.key(key, settings.name, "a path of letters, digits and ._-/, then # and a member") }
+    return (parts[0], parts.count == 2 ? parts[1] : Self.field)
+  }
+
+  private func failure(_ reply: KVReply, _ key: String) -> AWError {
+    switch reply {
+    case .missing: VaultFailure.missing(key, in: settings.name)
+    case .taken:
+      AWError(
+        .conflict, "The vault \(settings.name.quoted) holds something at \(key.quoted) already.",
+        next: "Set the credential again.")
+    case .denied: VaultFailure.refused(settings.name, "AW's role may not do this at \(key.quoted)")
+    case .sealed: VaultFailure.unreachable(settings.name, "it is sealed, or not started up yet")
+    case .failed(let why): VaultFailure.refused(settings.name, why)
+    case .value, .done: VaultFailure.refused(settings.name, "it answered with something that was not asked for")
+    }
+  }
+
+  // MARK: - HTTP
+
+  /// Asks with the token at hand; one that is refused is replaced once, because it may just have ended.
+  private func send(
+    _ method: HTTPMethod, _ part: String, _ path: String, body: JSONValue? = nil, field: String? = nil
+  ) async throws -> KVReply {
+    let url = "/\(settings.mount)/\(part)/\(path)"
+    let known = token
+    let reply = try await exchange(method, url, body, field, with: try await signIn())
+    guard reply == .denied, known != nil else { return reply }
+    token = nil
+    return try await exchange(method, url, body, field, with: try await signIn())
+  }
+
+  private func exchange(
+    _ method: HTTPMethod, _ url: String, _ body: JSONValue?, _ field: String?, with token: Secret
+  ) async throws -> KVReply {
+    let (status, answer) = try await execute(method, url, body, token)
+    return KVReply.read(status: status, body: answer, field: field)
+  }
+
+  private func signIn() async throws -> Secret {
+    if let token, token.endsAt.map({ $0 > .now }) ?? true { return token.secret }
+    let secretID: Secret
+    do {
+      guard let (bytes, status) = try DurableFile.read(settings.secretIDFile), status.st_mode & 0o077 == 0 else {
+        throw VaultFailure.refused(
+          settings.name, "the file \(settings.secretIDFile.quoted) is missing, or can be read by others (chmod 600)")
+      }
+      secretID = Secret(String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+    } catch let failure as FileFailure {
+      throw VaultFailure.refused(settings.name, "the file \(settings.secretIDFile.quoted) cannot be read: \(failure)")
+    }
+    let body = secretID.withText { text -> JSONValue in
+      ["role_id": .string(settings.roleID), "secret_id": .string(text)]
+    }
+    let (status, answer) = try await execute(.POST, "/auth/approle/login", body, nil)
+    guard (200..<300).contains(status), let text = answer?["auth"]?["client_token"]?.stringValue else {
+      if KVReply.read(status: status, body: answer, field: nil) == .sealed { throw failure(.sealed, "") }
+      throw VaultFailure.refused(settings.name, "AW's AppRole is not let in (status \(status))")
+    }
+    // Of 0 it never ends.
+    let seconds = answer?["auth"]?["lease_duration"]?.intValue ?? 0
+    let margin = min(CredentialLimits.tokenMargin, .seconds(seconds) / 2)
+    let fresh = Token(
+      secret: Secret(text), endsAt: seconds > 0 ? .now.advanced(by: .seconds(seconds) - margin) : nil)
+    token = fresh
+    return fresh.secret
+  }
+
+  private func execute(
+    _ method: HTTPMethod, _ path: String, _ body: JSONValue?, _ token: Secret?
+  ) async throws -> (status: Int, body: JSONValue?) {
+    var request = HTTPClientRequest(url: settings.address + "/v1" + path)
+    request.method = method
+    request.headers.add(name: "x-vault-request", value: "true")
+    if let namespace = settings.namespace { request.headers.add(name: "x-vault-namespace", value: namespace) }
+    if let token { token.withText { request.headers.add(name: "x-vault-token", value: $0) } }
+    if let body {
+      request.headers.add(name: "content-type", value: "application/json")
+      request.body = .bytes(ByteBuffer(string: body.canonical))
+    }
+    let prepared = request
+    do {
+      let answer = try await Deadline.run(CredentialLimits.vaultWithin) { [client] in
+        let response = try await client.execute(prepared, timeout: .seconds(30))
+        let bytes = try await response.body.collect(upTo: CredentialLimits.answerBytesMax)
+        return (Int(response.status.code), Array(bytes.readableBytesView))
+      }
+      guard let (status, bytes) = answer else {
+        throw VaultFailure.unreachable(settings.name, "no answer within \(CredentialLimits.vaultWithin.words)")
+      }
+      return (status, try? JSONValue(parsing: bytes))
+    } catch let error as AWError {
+      throw error
+    } catch {
+      throw VaultFailure.unreachable(settings.name, "the connection failed", cause: error)
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import Basics
+import Crypto
+import Fleet
+import Link
+
+/// What operators wrote down of an Org's onboarding. Its state is not in it: that follows.
+public struct OnboardingRecord: Codable, Sendable, Equatable {
+  /// Who speaks for the Org.
+  public struct Contact: Codable, Sendable, Equatable {
+    public var name: String
+    public var email: String
+  }
+
+  /// The Instance that is to be provisioned.
+  public struct Placement: Codable, Sendable, Equatable {
+    public var slug: Slug
+    public var runtime: RuntimeKind
+    public var image: String?
+    public var host: Slug?
+  }
+
+  /// Somebody's reason to go no further.
+  public struct Hold: Codable, Sendable, Equatable {
+    public let reason: String
+    public let by: String
+    public let at: Timestamp
+  }
+
+  /// The operation that was asked for, and the desired state that it carries out.
+  public struct Provisioning: Codable, Sendable, Equatable {
+    public let operation: String
+    public let digest: String
+  }
+
+  public let org: OrgID
+  public var contact: Contact?
+  public var placement: Placement?
+  /// In the order in which they were asked for.
+  public var surfaces: [String] = []
+  public var hold: Hold?
+  public var provisioning: Provisioning?
+  /// Counts the changes by operators, from 1.
+  public var version = 1
+  public let begunBy: String
+  public let begunAt: Timestamp
+
+  /// The digest of everything that makes up the desired state: what a first-run report is bound to.
+  func digest(org slug: Slug, _ credentials: [CredentialFact]) -> String {
+    let wanted = credentials.filter { surfaces.contains($0.surface) }.map(\.reference).sorted()
+    let state: JSONValue = [
+      "org": .string(slug.text), "credentials": .array(wanted.map { .string($0) }),
+      "surfaces": .array(surfaces.sorted().map { .string($0) }),
+      "instance": placement.map { place -> JSONValue in
+        [
+          "slug": .string(place.slug.text), "runtime": .string(place.runtime.rawValue),
+          "image": place.image.map { .string($0) } ?? .null, "host": place.host.map { .string($0.text) } ?? .null,
+        ]
+      } ?? .null,
+    ]
+    return "sha256:" + SHA256.hex(Array(state.canonical.utf8))
+  }
+
+  /// What is needed, and how it stands.
+  func requirements(org slug: Slug, _ credentials: [CredentialFact]) -> [Requirement] {
+    func setUp(_ id: String, _ kind: Requirement.Kind, _ title: String, _ isThere: Bool, _ option: String)
+      -> Requirement
+    {
+      Requirement(
+        id: id, kind: kind, title: title, status: isThere ? .valid : .missing,
+        problem: isThere
+          ? nil
+          : .init(
+            code: .onboardingIncomplete, "Nobody has said this yet.", who: .operator,
+            next: "Say it: 'aw org onboard \(slug) \(option)'."))
+    }
+    let facts = Dictionary(credentials.map { ($0.surface, $0) }) { first, _ in first }
+    let said = [
+      setUp(
+        "contact", .identity, "Who speaks for the Org", contact != nil, "--contact-name NAME --contact-email EMAIL"),
+      setUp("instance", .instance, "The Instance to provision", placement != nil, "--instance NAME"),
+      setUp("surfaces", .surfaces, "The models and channels", !surfaces.isEmpty, "--surface SURFACE"),
+    ]
+    return said + surfaces.map { requirement(for: $0, facts[$0], slug) }
+  }
+
+  private func requirement(for surface: String, _ fact: CredentialFact?, _ slug: Slug) -> Requirement {
+    if let fact {
+      return Requirement(
+        id: surface, kind: .secretRef, title: fact.title, status: fact.status, problem: fact.problem)
+    }
+    return Requirement(
+      id: surface, kind: .secretRef, title: surface, status: .missing,
+      problem: .init(
+        code: .credentialUnknown, "The credential is not there yet.", who: .contact,
+        next: "Set it: 'aw credential set \(slug) \(surface)'."))
+  }
+}
