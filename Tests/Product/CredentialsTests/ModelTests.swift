@@ -30,7 +30,7 @@ struct IntakeTests {
     ("sk-ant-api03-\(tail)", .openAI, .looksReal(.anthropic)),
     ("AIza\(tail)", .telegram, .looksReal(.gemini)),
     // The mark alone makes no fixture: the check does.
-    ("AIzaaw-fixture-acme--------------0000000a", .gemini, .looksReal(.gemini)),
+    ("AIzaaw-fixture-acme------------0000000a", .gemini, .looksReal(.gemini)),
   ]
 
   @Test("each value is what it is", arguments: table.indices)
