@@ -5,9 +5,26 @@ import Testing
 
 @Suite("Whole frames for the decoder")
 struct FrameAlignerTests {
-  private static func frame(_ length: Int) -> [UInt8] {
-    [UInt8(length >> 16 & 0xff), UInt8(length >> 8 & 0xff), UInt8(length & 0xff), 0, 0, 0, 0, 0, 1]
+  private static func frame(_ length: Int, type: UInt8 = 0, stream: UInt32 = 1) -> [UInt8] {
+    [UInt8(length >> 16 & 0xff), UInt8(length >> 8 & 0xff), UInt8(length & 0xff), type, 0]
+      + (0..<4).map { UInt8(stream >> (24 - 8 * UInt32($0)) & 0xff) }
       + (0..<length).map { UInt8(truncatingIfNeeded: $0) }
+  }
+
+  @Test("data is counted by its stream, wherever the bytes are cut", arguments: [1, 2, 7, 9, 10, 64, 100_000])
+  func meter(piece: Int) {
+    let preface = [UInt8]("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+    let frames =
+      Self.frame(18, type: 4, stream: 0) + Self.frame(40, type: 1, stream: 3) + Self.frame(60_000, stream: 3)
+      + Self.frame(8, type: 6, stream: 0) + Self.frame(0, stream: 5) + Self.frame(300, stream: 5)
+      + Self.frame(1, stream: 0x8000_0003)
+    var aligner = FrameAligner(isServer: true)
+    var counted: [Int: Int] = [:]
+    var rest = ByteBuffer(bytes: preface + frames)
+    while let part = rest.readSlice(length: min(piece, rest.readableBytes)), part.readableBytes > 0 {
+      _ = aligner.take(part) { counted[$1, default: 0] += $0 }
+    }
+    #expect(counted == [3: 60_001, 5: 300])
   }
 
   @Test(
@@ -16,13 +33,13 @@ struct FrameAlignerTests {
   func cuts(piece: Int) {
     let preface = [UInt8]("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
     let lengths = [0, 1, 8, 300, 0, 65_536, 5, 16_384, 0]
-    let sent = preface + lengths.flatMap(Self.frame)
+    let sent = preface + lengths.flatMap { Self.frame($0) }
     let ends = lengths.reduce(into: [preface.count]) { $0.append($0[$0.count - 1] + 9 + $1) }
-    var aligner = FrameAligner(skipping: preface.count)
+    var aligner = FrameAligner(isServer: true)
     var passed: [UInt8] = []
     var input = ByteBuffer(bytes: sent)
     while let part = input.readSlice(length: min(piece, input.readableBytes)), part.readableBytes > 0 {
-      guard let frames = aligner.take(part) else { continue }
+      guard let frames = aligner.take(part, data: { _, _ in }) else { continue }
       passed += frames.readableBytesView
       #expect(passed.count < preface.count || ends.contains(passed.count))
     }
@@ -31,8 +48,8 @@ struct FrameAlignerTests {
 
   @Test("a frame that is too long passes as it comes, for the decoder to refuse")
   func tooLong() {
-    var aligner = FrameAligner()
+    var aligner = FrameAligner(isServer: false)
     let start: [UInt8] = [0xff, 0xff, 0xff, 0, 0]
-    #expect(aligner.take(ByteBuffer(bytes: start))?.readableBytes == 5)
+    #expect(aligner.take(ByteBuffer(bytes: start), data: { _, _ in })?.readableBytes == 5)
   }
 }

@@ -47,26 +47,28 @@ final class LinkScene: Sendable {
   let ahead = NIOLockedValueBox(Duration.zero)
   let clock: WallClock
 
-  init(bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax) async throws {
+  init(bufferedBytesPerConnectorMax: Int = LinkLimits.bufferedBytesPerConnectorMax) async throws {
     let ahead = ahead
     let clock = WallClock { WallClock.system.now.advanced(by: ahead.withLockedValue { $0 }) }
     self.clock = clock
     (authority, _) = try Authority.make(at: clock.now)
     delegate = RecordingDelegate(clock: clock)
     gateway = try await Self.gateway(
-      authority, delegate, clock, bufferedBytesPerConnectionMax: bufferedBytesPerConnectionMax, node: "a")
+      authority, delegate, clock, bufferedBytesPerConnectorMax: bufferedBytesPerConnectorMax, node: "a")
     directory = NSTemporaryDirectory() + "aw-link-" + Base64URL.encode([UInt8].random(count: 9))
     running = Running(gateway)
   }
 
   static func gateway(
     _ authority: Authority, _ delegate: RecordingDelegate, _ clock: WallClock,
-    bufferedBytesPerConnectionMax: Int = LinkLimits.bufferedBytesPerConnectionMax, node: String? = nil
+    bufferedBytesPerConnectorMax: Int = LinkLimits.bufferedBytesPerConnectorMax, node: String? = nil
   ) async throws -> AWGateway {
     var configuration = AWGateway.Configuration(
       address: "127.0.0.1", port: 0, authorities: try Authorities(signer: authority), reconnectSpread: .milliseconds(50)
     )
-    configuration.bufferedBytesPerConnectionMax = bufferedBytesPerConnectionMax
+    // Tests say when, and what is measured.
+    configuration.pathsEvery = .seconds(3_600)
+    configuration.bufferedBytesPerConnectorMax = bufferedBytesPerConnectorMax
     configuration.node = node
     return try await AWGateway.listen(
       configuration, delegate: delegate, clock: clock, logger: Logger(label: "gateway"))
@@ -113,6 +115,8 @@ final class RecordingDelegate: GatewayDelegate {
   private let beats: AsyncStream<Heartbeat>.Continuation
   private let refusals: AsyncStream<HostID>
   private let refused: AsyncStream<HostID>.Continuation
+  private let mends: AsyncStream<Int>
+  private let healed: AsyncStream<Int>.Continuation
   private let reports: AsyncStream<TrustReport>
   private let reported: AsyncStream<TrustReport>.Continuation
   private let departed: AsyncStream<HostID>
@@ -128,6 +132,7 @@ final class RecordingDelegate: GatewayDelegate {
     (heartbeats, beats) = AsyncStream.makeStream()
     (refusals, refused) = AsyncStream.makeStream()
     (reports, reported) = AsyncStream.makeStream()
+    (mends, healed) = AsyncStream.makeStream()
     (departed, departures) = AsyncStream.makeStream()
   }
 
@@ -159,6 +164,8 @@ final class RecordingDelegate: GatewayDelegate {
     arrived.yield(hello)
   }
   func heard(_ heartbeat: Heartbeat, from host: HostID) { beats.yield(heartbeat) }
+  func degraded(_ host: HostID, _ seen: LossEvidence) async { lost.yield(seen) }
+  func mended(_ host: HostID, slot: Int) async { healed.yield(slot) }
   func disconnected(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async {
     lost.yield(seen)
   }
@@ -166,6 +173,10 @@ final class RecordingDelegate: GatewayDelegate {
 
   func nextHello() async -> Hello? {
     for await hello in arrivals { return hello }
+    return nil
+  }
+  func nextMended() async -> Int? {
+    for await slot in mends { return slot }
     return nil
   }
   func nextReport() async -> TrustReport? {
@@ -196,6 +207,8 @@ struct EchoRuntime: InstanceRuntime {
   let kind = RuntimeKind.process
   let instance: InstanceID
   let port: Int?
+  /// Of further Instances.
+  var others: [InstanceID: Int] = [:]
 
   func availability() async -> RuntimeAvailability {
     .init(kind: .process, available: true, detail: "an echo server")
@@ -210,7 +223,8 @@ struct EchoRuntime: InstanceRuntime {
   func start(_ instance: InstanceID) async throws -> RunState { state }
   func stop(_ instance: InstanceID) async throws -> RunState { state }
   func inspect(_ instance: InstanceID) async throws -> RunState {
-    instance == self.instance ? state : RunState(phase: .absent)
+    if let port = others[instance] { return RunState(phase: .running, port: port) }
+    return instance == self.instance ? state : RunState(phase: .absent)
   }
   func remove(_ instance: InstanceID, purge: Bool) async throws -> RunState {
     throw AWError(.runtimeDiskFull, "The disk is full.", next: "Free space.")
@@ -219,7 +233,7 @@ struct EchoRuntime: InstanceRuntime {
     (1...lines).map { "line \($0)" }
   }
   func approveDevice(_ instance: InstanceID, request: String) async throws {}
-  func instances() async throws -> [InstanceID] { [instance] }
+  func instances() async throws -> [InstanceID] { [instance] + others.keys }
 }
 
 /// Sends `payload` to an Instance's port through the link, half-closes, and collects what comes back.
@@ -286,6 +300,14 @@ final class HeldStream: Sendable {
     while true { try await channel.writeAndFlush(bytes).get() }
   }
 
+  /// Sends without waiting.
+  func send(_ bytes: ByteBuffer) { channel.writeAndFlush(bytes, promise: nil) }
+
+  /// Waits for its end.
+  ///
+  /// - Throws: what ended it.
+  func ended() async throws { for try await _ in answers {} }
+
   func close() async throws {
     // The end of a stream that is not ended by both sides is an error of its own close.
     channel.close(promise: nil)
@@ -301,6 +323,15 @@ final class HeldStream: Sendable {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { arrived.yield(unwrapInboundIn(data)) }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { arrived.finish(throwing: error) }
     func channelInactive(context: ChannelHandlerContext) { arrived.finish() }
+  }
+}
+
+/// Takes connections and reads nothing from them.
+enum DeafServer {
+  static func start() async throws -> any Channel {
+    try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+      .childChannelOption(.autoRead, value: false)
+      .bind(host: "127.0.0.1", port: 0).get()
   }
 }
 

@@ -209,7 +209,34 @@ struct TwoConnectionsTests {
       slots.insert(try #require(seen.slot))
     }
     #expect(slots == [0, 1])
+    #expect(pair.scene.gateway.figures.missing == 2)
     #expect(!pair.scene.gateway.isConnected(pair.host))
+    try await pair.close()
+  }
+
+  @Test("connections that are too old are made anew while they serve: no request fails, and no loss is told")
+  func aged() async throws {
+    let pair = try await Pair()
+    let connector = try pair.scene.connector(pair.runtime, connections: 2)
+    let hellos = try await pair.bothSlots()
+    let gateway = pair.scene.gateway
+    let old = gateway.shared.withLockedValue { Set($0.sessions.keys) }
+    let (share, age) = (LinkLimits.connectionAgeShare, LinkLimits.connectionAgeMax)
+    let young = gateway.shared.withLockedValue { Array($0.sessions.values) }
+    #expect(young.allSatisfy { !$0.isAged(at: .now + age * (1 - share - 0.01)) })
+    let requests = try await pair.requests {
+      gateway.refreshAged(at: .now + age * (1 + share + 0.01))
+      let next = try await pair.bothSlots()
+      #expect(next.allSatisfy { hello in hellos.contains { $0.slot == hello.slot && $0.epoch < hello.epoch } })
+      while gateway.shared.withLockedValue({ !old.isDisjoint(with: $0.sessions.keys) }) { await Task.yield() }
+      #expect(gateway.connections(of: pair.host) == 2)
+    }
+    #expect(requests > 0)
+    #expect(gateway.shared.withLockedValue { $0.losses.isEmpty })
+    #expect(gateway.takeDrains().count == 2 && gateway.takeDrains().isEmpty)
+    #expect(gateway.figures.missing == 0)
+    #expect(gateway.figures.hostCertificateLeft.map { $0 > .seconds(3_600) && $0 <= Authority.hostLifetime } == true)
+    await connector.cancel()
     try await pair.close()
   }
 
@@ -225,6 +252,7 @@ struct TwoConnectionsTests {
     for _ in 0..<2 { #expect(await pair.scene.delegate.nextRefusal() == pair.host) }
     #expect(ContinuousClock.now - began < .seconds(5))
     #expect(!pair.scene.gateway.isConnected(pair.host))
+    #expect(pair.scene.gateway.figures.missing == 0)
     await connector.cancel()
     try await pair.close()
   }

@@ -50,7 +50,7 @@ struct LossCommands: AsyncParsableCommand {
       Console.line(
         "\(loss.lossClass.rawValue) on '\(loss.host)', \(Console.age(loss.at)), decided by \(loss.rule.rawValue)")
       Console.line("  \(loss.explanation)")
-      Console.line("  Without a link: \(LossCommands.outage(loss))")
+      Console.line("  Outage: \(LossCommands.outage(loss))")
       if let first = loss.calledFirst { Console.line("  First called \(first.rawValue), before the Connector told.") }
       Console.line("  Seen by the AW Gateway:")
       Console.line(try JSONValue(encoding: loss.seen).indented)
@@ -61,6 +61,9 @@ struct LossCommands: AsyncParsableCommand {
   }
 
   private static func outage(_ loss: LossView) -> String {
-    loss.outageMilliseconds.map { "\(Double($0) / 1_000) s" } ?? "no link yet"
+    guard loss.lossClass != .pathDegraded else {
+      return loss.outageMilliseconds.map { "degraded for \(Double($0) / 1_000) s" } ?? "still degraded"
+    }
+    return loss.outageMilliseconds.map { "\(Double($0) / 1_000) s" } ?? "no link yet"
   }
 }

@@ -102,6 +102,7 @@ extension ErrorCode {
   public static let linkShed = ErrorCode("link.shed", http: 503)
   public static let linkProxyRefused = ErrorCode("link.proxy-refused", http: 502)
   public static let linkNotRedundant = ErrorCode("link.not-redundant", http: 503)
+  public static let linkPathDegraded = ErrorCode("link.path-degraded", http: 503)
   public static let targetRefused = ErrorCode("link.target-refused", http: 502)
 
   // Control paths
@@ -162,7 +163,7 @@ extension ErrorCode {
     idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
     contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
-    authorityLaggards,
+    authorityLaggards, linkPathDegraded,
     enrolmentInvalid, enrolmentExpired, enrolmentUsed, linkForeignAuthority, linkClockSkew, linkRefused, linkLost,
     linkShed, linkProxyRefused, linkNotRedundant, targetRefused, orgUnknown, instanceUnknown, operationUnknown,
     operationRunning, operationDeadline,

@@ -88,10 +88,11 @@ public struct ChainWalk: Sendable {
     return ChainReport(results: results)
   }
 
-  /// What the path itself shows. A link with a connection missing is short of something, and leads there.
+  /// What the path itself shows. A link with a connection missing, or one on a bad path, is short of something, and
+  /// leads there.
   private func look(along way: any ControlWay, _ instance: Instance) async throws -> Seen {
     Seen(
-      evidence: try await way.look(), degraded: instance.usesLink ? gateway.shortage(of: instance.host) : nil)
+      evidence: try await way.look(), degraded: instance.usesLink ? gateway.shortcoming(of: instance.host) : nil)
   }
 
   private func given(_ way: (any ControlWay)?, _ instance: Instance) async throws -> any ControlWay {

@@ -239,11 +239,14 @@ public final class ChainWatch: Service {
 
   private func take(_ heartbeat: Heartbeat, from host: HostID) async throws {
     let now = clock.now
+    let short = walk.gateway.shortcoming(of: host)
     var findings: [(instance: Instance, report: ChainReport)] = []
     for group in heartbeat.groups {
-      guard let report = ToldChain.report(group.facts, at: now) else { continue }
+      guard let report = ToldChain.report(group.facts, at: now),
+        let linked = ToldChain.report(group.facts, short: short, at: now)
+      else { continue }
       let instances = state.withLock { $0.told(group.instances, by: host, isWell: group.facts.isWell, now: now) }
-      findings += instances.map { ($0, report) }
+      findings += instances.map { ($0, $0.usesLink ? linked : report) }
     }
     let missed = Set(findings.map(\.instance.id).filter { (index.evidence(of: $0)?.misses ?? 0) > 0 })
     try await record(findings)

@@ -200,6 +200,25 @@ public struct FleetGatekeeper: GatewayDelegate {
 
   public func heard(_ heartbeat: Heartbeat, from host: HostID) { told(heartbeat, host) }
 
+  public func degraded(_ host: HostID, _ seen: LossEvidence) async {
+    await update(host, .hostPathDegraded) { host, now, tx in
+      let loss = Loss(id: .make(at: now), host: host.id, seen: seen, idleDeaths: [])
+      try LossRecords.save(loss, in: tx)
+      tx.afterCommit { [counters, verdict = loss.verdict] in counters.lost(verdict, seen) }
+      return [
+        "loss": .string(loss.id.text), "class": .string(loss.verdict.lossClass.rawValue),
+        "slot": .integer(Int64(seen.slot ?? 0)), "detail": .string(seen.detail),
+      ]
+    }
+  }
+
+  public func mended(_ host: HostID, slot: Int) async {
+    await update(host, .hostPathMended) { host, now, tx in
+      try LossRecords.mend(host.id, slot: slot, at: now, in: tx)
+      return ["slot": .integer(Int64(slot))]
+    }
+  }
+
   public func disconnected(
     _ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int
   ) async {
@@ -222,7 +241,8 @@ public struct FleetGatekeeper: GatewayDelegate {
       return try FleetRecords.linkedHosts(in: tx).filter { links[$0.id] == nil }
     }
     for host in left {
-      await lost(host.id, Self.crash(at: now)) { host, now, _ in
+      await lost(host.id, Self.crash(at: now)) { host, now, tx in
+        try LossRecords.mend(host.id, slot: nil, at: now, in: tx)
         host.disconnectedAt = host.disconnectedAt ?? now
         return 0
       }
@@ -236,6 +256,8 @@ public struct FleetGatekeeper: GatewayDelegate {
       await lost(host, Self.crash(at: now)) { host, now, tx in
         guard try NodeRecords.hasLink(of: host.id, at: gone, in: tx) else { return nil }
         try NodeRecords.deleteLink(of: host.id, at: gone, in: tx)
+        // Nobody measures that path any more.
+        try LossRecords.mend(host.id, slot: nil, at: now, in: tx)
         let left = try NodeRecords.connections(of: host.id, besides: gone, in: tx)
         if left == 0 { host.disconnectedAt = host.disconnectedAt ?? now }
         return left

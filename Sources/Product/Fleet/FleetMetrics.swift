@@ -39,7 +39,7 @@ public struct FleetMetrics: Service {
   }
 
   func measure() async throws {
-    links.measure(reader.gateway.figures)
+    links.measure(reader.gateway.figures, drains: reader.gateway.takeDrains())
     let standings = try await reader.standings()
     let summary = try await reader.summary(of: standings.map(\.status))
     for (status, count) in summary.statuses { set("aw_instances", count, [("status", status)]) }

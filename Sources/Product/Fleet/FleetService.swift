@@ -18,6 +18,8 @@ extension EvidenceKind {
   public static let hostRemoved = EvidenceKind("host.removed")
   public static let hostConnected = EvidenceKind("host.connected")
   public static let hostDisconnected = EvidenceKind("host.disconnected")
+  public static let hostPathDegraded = EvidenceKind("host.path-degraded")
+  public static let hostPathMended = EvidenceKind("host.path-mended")
   public static let lossReclassified = EvidenceKind("loss.reclassified")
   public static let hostReopened = EvidenceKind("host.reopened")
   public static let instanceRequested = EvidenceKind("instance.requested")

@@ -82,6 +82,8 @@ public final class Connector: Service {
   let runtimes: Runtimes
   let clock: WallClock
   let logger: Logger
+  /// What all of its links may hold together.
+  let budget = BufferBudget(bytesMax: LinkLimits.bufferedBytesPerConnectorMax)
   let boot = Base64URL.encode([UInt8].random(count: 12))
   let state: NIOLockedValueBox<HostState>
   private let standing: NIOLockedValueBox<Standing>

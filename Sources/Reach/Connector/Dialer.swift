@@ -49,6 +49,8 @@ struct Dialer: Sendable {
   /// Nil dials the AW Gateway itself.
   let proxy: ForwardProxy?
   let liveness: Liveness.Policy
+  /// What its links may hold.
+  var budgets: [BufferBudget] = []
   let clock: WallClock
   let logger: Logger
 
@@ -65,7 +67,7 @@ struct Dialer: Sendable {
         let probe = LivenessProbe(policy: liveness) { event in
           notes.withLockedValue { $0.note(event) }
         }
-        let buffers = ReceiveBuffers(isServer: true) {
+        let buffers = LinkBuffers(budgets: budgets) {
           logger.warning("a stream was given up", metadata: ["class": "\(LossClass.backpressureShed.rawValue)"])
         }
         try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers, isServer: true))
@@ -211,14 +213,14 @@ final class StreamAcceptor: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundOut = HTTP2Frame.FramePayload
   typealias OutboundOut = HTTP2Frame.FramePayload
 
-  private let buffers: ReceiveBuffers
+  private let buffers: LinkBuffers
   private let arrived: (TargetStream) -> Void
   private var context: ChannelHandlerContext?
   private var held: [HTTP2Frame.FramePayload] = []
   private var readPending = false
   private var requested = false
 
-  init(buffers: ReceiveBuffers, arrived: @escaping (TargetStream) -> Void) {
+  init(buffers: LinkBuffers, arrived: @escaping (TargetStream) -> Void) {
     self.buffers = buffers
     self.arrived = arrived
   }

@@ -125,7 +125,7 @@ struct LinkSlot: Sendable {
         now: { [clock = connector.clock] in clock.now })
       let dialer = Dialer(
         endpoint: endpoint, proxy: connector.configuration.proxies.proxy(to: endpoint.address),
-        liveness: connector.configuration.liveness, clock: connector.clock, logger: logger)
+        liveness: connector.configuration.liveness, budgets: [connector.budget], clock: connector.clock, logger: logger)
       let link = try await dialer.link(tls, notes: life.notes)
       let ending = await serve(link, endpoint, epoch: epoch, life, settle)
       link.channel.close(promise: nil)

@@ -51,6 +51,14 @@ extension AWGateway {
     }
   }
 
+  /// Asks for another connection in the place of each that is too old.
+  func refreshAged(at now: ContinuousClock.Instant) {
+    let spread = spread
+    for session in shared.withLockedValue({ Array($0.sessions.values) }) where session.isAged(at: now) {
+      session.refresh(spread: spread, logger: logger)
+    }
+  }
+
   /// How long the Connectors spread over what all of them are to do.
   var spread: Duration {
     Reconnect.spread(over: shared.withLockedValue { $0.sessions.count }, min: configuration.reconnectSpread)

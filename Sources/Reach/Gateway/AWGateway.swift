@@ -23,10 +23,13 @@ public final class AWGateway: Service {
     public var reconnectSpread: Duration
     /// How often each Connector tells of all its Instances.
     public var heartbeatEvery: Duration
+    /// How often the paths of all connections are measured.
+    public var pathsEvery = PathPolicy.every
+    /// See `LinkLimits`.
+    public var bufferedBytesPerConnectorMax = LinkLimits.bufferedBytesPerConnectorMax
+    public var bufferedBytesMax = LinkLimits.bufferedBytesMax
     /// Names this control plane among those that serve the same fleet; nil where there is no other.
     public var node: String?
-    /// Bytes of one connection that arrived and that nobody has taken.
-    public var bufferedBytesPerConnectionMax = LinkLimits.bufferedBytesPerConnectionMax
 
     public init(
       address: String, port: Int, authorities: Authorities, liveness: Liveness.Policy = .init(),
@@ -45,6 +48,8 @@ public final class AWGateway: Service {
     var table = SessionTable()
     var sessions: [String: Session] = [:]
     var counts = LinkFigures.Counts()
+    /// By Host and slot: what is known of the path, from one connection to the next.
+    var paths: [HostID: [Int: PathWatch]] = [:]
     /// Every AW Gateway of the fleet, as Connectors are told.
     var gateways: [GatewayAddress] = []
     /// Which Hosts lost a connection when, as far back as counts as together.
@@ -85,7 +90,7 @@ public final class AWGateway: Service {
   let logger: Logger
   let shared = NIOLockedValueBox(Shared())
   let presented: NIOLockedValueBox<Presented>
-  let budget: BufferBudget
+  let caps: BufferCaps
   private let server: any Channel
   private let arrivals: AsyncStream<Arrival>
 
@@ -101,8 +106,8 @@ public final class AWGateway: Service {
     let presented = NIOLockedValueBox(try Presented(configuration.authorities, clock))
     let (arrivals, continuation) = AsyncStream<Arrival>.makeStream()
     let liveness = configuration.liveness
-    let budget = BufferBudget()
-    let caps = BufferCaps(bytesMax: configuration.bufferedBytesPerConnectionMax, budget: budget)
+    let caps = BufferCaps(
+      perConnectorMax: configuration.bufferedBytesPerConnectorMax, max: configuration.bufferedBytesMax)
     let server: any Channel
     do {
       server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -125,19 +130,19 @@ public final class AWGateway: Service {
     }
     return AWGateway(
       configuration: configuration, delegate: delegate, clock: clock, logger: logger, presented: presented,
-      budget: budget, server: server, arrivals: arrivals)
+      caps: caps, server: server, arrivals: arrivals)
   }
 
   private init(
     configuration: Configuration, delegate: any GatewayDelegate, clock: WallClock, logger: Logger,
-    presented: NIOLockedValueBox<Presented>, budget: BufferBudget, server: any Channel, arrivals: AsyncStream<Arrival>
+    presented: NIOLockedValueBox<Presented>, caps: BufferCaps, server: any Channel, arrivals: AsyncStream<Arrival>
   ) {
     self.configuration = configuration
     self.delegate = delegate
     self.clock = clock
     self.logger = logger
     self.presented = presented
-    self.budget = budget
+    self.caps = caps
     self.server = server
     self.arrivals = arrivals
   }
@@ -242,7 +247,8 @@ public final class AWGateway: Service {
   /// Ends every connection of a Host that may no longer have one, and lets none in that was let in before.
   public func disconnect(_ host: HostID, reason: String) {
     let sessions = shared.withLockedValue { shared in
-      shared.table.revoke(host).compactMap { shared.sessions[$0] }
+      shared.paths[host] = nil
+      return shared.table.revoke(host).compactMap { shared.sessions[$0] }
     }
     for session in sessions {
       session.note(.revoked, reason)
@@ -255,6 +261,16 @@ public final class AWGateway: Service {
   public func run() async throws {
     await withDiscardingTaskGroup { group in
       group.addTask { await cancelWhenGracefulShutdown { await self.renewInTime() } }
+      group.addTask {
+        await cancelWhenGracefulShutdown {
+          while (try? await Task.sleep(for: LinkLimits.agesLookedAtEvery)) != nil { self.refreshAged(at: .now) }
+        }
+      }
+      group.addTask {
+        await cancelWhenGracefulShutdown {
+          while (try? await Task.sleep(for: self.configuration.pathsEvery)) != nil { self.lookAtPaths() }
+        }
+      }
       for await arrival in arrivals.cancelOnGracefulShutdown() {
         group.addTask { await self.serve(arrival) }
       }

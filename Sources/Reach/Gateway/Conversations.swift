@@ -180,13 +180,19 @@ struct LinkConversation: Sendable {
     session.channel.close(promise: nil)
     // The socket's own end is told on its event loop: what was seen is complete once that is done.
     try? await session.channel.closeFuture.get()
+    if let drained = session.drainedFor { gateway.count { $0.drains.append(drained) } }
+    let (slot, host) = (session.slot, session.host)
+    var wasDegraded = false
     let lost = gateway.shared.withLockedValue { shared -> (together: Int, before: Int)? in
       shared.sessions[session.connection] = nil
-      guard shared.table.remove(session.host, connection: session.connection) else { return nil }
-      return session.isMoved ? (0, 0) : shared.lost(session.host, at: .now)
+      guard shared.table.remove(host, connection: session.connection) else { return nil }
+      if let slot { wasDegraded = shared.paths[host]?[slot]?.end() ?? false }
+      return session.isMoved ? (0, 0) : shared.lost(host, at: .now)
     }
     guard let lost else { return }
-    guard !session.isMoved else { return await gateway.delegate.moved(session.host, connections: connections) }
+    // Its loss says more.
+    if let slot, wasDegraded { await gateway.delegate.mended(host, slot: slot) }
+    guard !session.isMoved else { return await gateway.delegate.moved(host, connections: connections) }
     var seen = session.evidence(at: gateway.clock.now)
     (seen.lostTogether, seen.linksBefore) = (lost.together, lost.before)
     logger.notice(

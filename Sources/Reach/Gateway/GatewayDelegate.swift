@@ -30,6 +30,11 @@ public protocol GatewayDelegate: Sendable {
   /// The Host's Connector tells how its Instances are. Must be quick: the link's next message waits for it.
   func heard(_ heartbeat: Heartbeat, from host: HostID)
 
+  /// The path of one of the Host's connections still works, and has become much worse; and it is as before, or its
+  /// connection is gone.
+  func degraded(_ host: HostID, _ seen: LossEvidence) async
+  func mended(_ host: HostID, slot: Int) async
+
   /// A connection of the Host is gone; this is what was seen of it.
   func disconnected(_ host: HostID, _ seen: LossEvidence, connections: @escaping @Sendable () -> Int) async
 

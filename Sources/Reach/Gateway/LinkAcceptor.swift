@@ -1,16 +1,32 @@
 import Basics
 import Link
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP2
 import NIOSSL
 import NIOTLS
 import X509
 
-/// What the connections of an AW Gateway may hold, each and together.
-struct BufferCaps: Sendable {
-  let bytesMax: Int
-  let budget: BufferBudget
+/// What the connections of an AW Gateway may hold: those of each Connector, and all together.
+final class BufferCaps: Sendable {
+  let whole: BufferBudget
+  private let perConnectorMax: Int
+  /// As many as there are Hosts: some bytes each.
+  private let connectors = NIOLockedValueBox<[HostID: BufferBudget]>([:])
+
+  init(perConnectorMax: Int, max bytesMax: Int) {
+    self.perConnectorMax = perConnectorMax
+    whole = BufferBudget(bytesMax: bytesMax)
+  }
+
+  func budgets(of host: HostID) -> [BufferBudget] {
+    connectors.withLockedValue { connectors in
+      let own = connectors[host] ?? BufferBudget(bytesMax: perConnectorMax)
+      connectors[host] = own
+      return [own, whole]
+    }
+  }
 }
 
 /// Prepares an accepted connection: TLS, then by protocol name a link or an enrolment.
@@ -70,9 +86,7 @@ enum LinkAcceptor {
       let connection = Base64URL.encode([UInt8].random(count: 12))
       let events = LivenessRelay()
       let probe = LivenessProbe(policy: liveness) { events.report($0) }
-      let buffers = ReceiveBuffers(isServer: false, bytesMax: caps.bytesMax, budget: caps.budget) { [weak events] in
-        events?.session?.tell(.shed)
-      }
+      let buffers = LinkBuffers(budgets: caps.budgets(of: host)) { [weak events] in events?.session?.tell(.shed) }
       try pipeline.addHandler(LivenessProbe.ByteWitness(probe, buffers, isServer: false))
       let multiplexer = try pipeline.configureHTTP2Pipeline(
         mode: .client, connectionConfiguration: settings.connection, streamConfiguration: settings.stream

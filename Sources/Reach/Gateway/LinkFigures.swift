@@ -25,11 +25,17 @@ public struct LinkFigures: Sendable {
     var superseded: Int64 = 0
     var streamFailures: [TargetFailure: Int64] = [:]
     var shed: Int64 = 0
+    /// How long connections took to end that were to be let go, since somebody asked.
+    var drains: [Duration] = []
   }
 
   /// Connections now, by slot; and how many of them are suspect.
   public let connections: [Int: Int]
   public let suspect: Int
+  /// And how many have a path that works much worse than it did.
+  public let degraded: Int
+  /// Connections that Hosts mean to keep and do not have, of those that have had a link to this process.
+  public let missing: Int
   /// Streams now.
   public let streams: [StreamKind: Int]
   /// The newest round trip of each connection, shortest first.
@@ -38,11 +44,15 @@ public struct LinkFigures: Sendable {
   public let suspicions: Int64
   public let superseded: Int64
   public let streamFailures: [TargetFailure: Int64]
-  /// Streams that were given up because their readers were too slow, and the bytes that wait for readers now.
+  /// Streams that were given up because their far ends were too slow, and the bytes that wait to be read or sent now.
   public let shed: Int64
   public let bufferedBytes: Int
   /// How long the AW Gateway's own certificate lasts still.
   public let certificateLeft: Duration
+  /// How long the certificates still last that the connections were made with: the least; nil without a connection.
+  public let hostCertificateLeft: Duration?
+  /// See `BufferBudget.stalled`.
+  public let stalled: Duration
 }
 
 extension AWGateway {
@@ -55,11 +65,22 @@ extension AWGateway {
     var streams: [LinkFigures.StreamKind: Int] = [:]
     for session in sessions { streams.merge(session.carried) { $0 + $1 } }
     return LinkFigures(
-      connections: standing.slots, suspect: standing.suspect, streams: streams,
+      connections: standing.slots, suspect: standing.suspect, degraded: standing.degraded, missing: standing.missing,
+      streams: streams,
       roundTrips: sessions.compactMap(\.roundTrip).sorted(), registrations: counts.registrations,
       suspicions: counts.suspicions, superseded: counts.superseded, streamFailures: counts.streamFailures,
-      shed: counts.shed, bufferedBytes: budget.held,
-      certificateLeft: presented.withLockedValue { $0.identity.notAfter }.since(clock.now))
+      shed: counts.shed, bufferedBytes: caps.whole.held,
+      certificateLeft: presented.withLockedValue { $0.identity.notAfter }.since(clock.now),
+      hostCertificateLeft: sessions.map(\.shown.notAfter).min().map { $0.since(clock.now) },
+      stalled: caps.whole.stalled)
+  }
+
+  /// How long each of the connections took to end that were let go since this was last asked.
+  public func takeDrains() -> [Duration] {
+    shared.withLockedValue { shared in
+      defer { shared.counts.drains = [] }
+      return shared.counts.drains
+    }
   }
 
   func count(_ change: (inout LinkFigures.Counts) -> Void) { shared.withLockedValue { change(&$0.counts) } }

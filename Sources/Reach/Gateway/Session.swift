@@ -27,8 +27,16 @@ public final class Session: Sendable {
     var retiring = false
   }
 
+  private struct PathState {
+    var meter = PathMeter()
+    /// A ping that was answered since the last look.
+    var ping: Duration?
+  }
+
   /// What is known of the Connector's end of it.
   private struct Standing {
+    /// Since when it is let go.
+    var drainingSince: ContinuousClock.Instant?
     var trust: TrustReport?
     /// Another connection was asked for in its place.
     var isRefreshing = false
@@ -44,13 +52,18 @@ public final class Session: Sendable {
   public let host: HostID
   public let connection: String
   let shown: Shown
+  /// At which age it is made anew.
+  private let ageMax =
+    LinkLimits.connectionAgeMax
+    * Double.random(in: 1 - LinkLimits.connectionAgeShare...1 + LinkLimits.connectionAgeShare)
   let channel: any Channel
   private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
-  private let buffers: NIOLoopBound<ReceiveBuffers>
+  private let buffers: NIOLoopBound<LinkBuffers>
   private let streams = NIOLockedValueBox(Streams())
   private let notes = NIOLockedValueBox(LossNotes())
   private let registration = NIOLockedValueBox<(at: ContinuousClock.Instant, hello: Hello)?>(nil)
   private let watcher = NIOLockedValueBox<(@Sendable (Event) -> Void)?>(nil)
+  private let path = NIOLockedValueBox(PathState())
   private let hasMoved = NIOLockedValueBox(false)
   private let newestRoundTrip = NIOLockedValueBox<Duration?>(nil)
   private let standing = NIOLockedValueBox(Standing())
@@ -59,7 +72,7 @@ public final class Session: Sendable {
 
   init(
     host: HostID, connection: String, shown: Shown, channel: any Channel,
-    multiplexer: NIOHTTP2Handler.StreamMultiplexer, buffers: NIOLoopBound<ReceiveBuffers>
+    multiplexer: NIOHTTP2Handler.StreamMultiplexer, buffers: NIOLoopBound<LinkBuffers>
   ) {
     self.host = host
     self.connection = connection
@@ -125,6 +138,7 @@ public final class Session: Sendable {
   /// cannot be told any more ends by its silence, or after the grace.
   func drain(_ reason: DrainReason, spread: Duration, logger: Logger) {
     close(within: LinkLimits.drainGrace + LinkLimits.farewellMax)
+    standing.withLockedValue { $0.drainingSince = $0.drainingSince ?? .now }
     guard let control = control.withLockedValue({ $0 }) else { return }
     Task {
       do {
@@ -138,6 +152,9 @@ public final class Session: Sendable {
   }
 
   // MARK: - What its Connector is told
+
+  /// For how long it has been let go; nil when it was not.
+  var drainedFor: Duration? { standing.withLockedValue { $0.drainingSince.map { .now - $0 } } }
 
   /// What the Connector told last of whom it trusts.
   var trust: TrustReport? { standing.withLockedValue { $0.trust } }
@@ -153,6 +170,12 @@ public final class Session: Sendable {
         logger.debug("a Connector could not be told", metadata: ["reason": "\(error)"])
       }
     }
+  }
+
+  /// Whether it is to be made anew. A Connector that would not understand keeps what it has.
+  func isAged(at now: ContinuousClock.Instant) -> Bool {
+    guard let registration = registration.withLockedValue({ $0 }), registration.hello.trust != nil else { return false }
+    return now - registration.at >= ageMax
   }
 
   /// Asks, once, for another connection in the place of this one. It serves until that one supersedes it.
@@ -288,5 +311,31 @@ public final class Session: Sendable {
   /// The newest one that was measured.
   var roundTrip: Duration? { newestRoundTrip.withLockedValue { $0 } }
 
-  func note(roundTrip: Duration) { newestRoundTrip.withLockedValue { $0 = roundTrip } }
+  func note(roundTrip: Duration) {
+    newestRoundTrip.withLockedValue { $0 = roundTrip }
+    path.withLockedValue { $0.ping = roundTrip }
+  }
+
+  // MARK: - Its path
+
+  /// Which of the Host's connections it is, once it is registered.
+  var slot: Int? { registration.withLockedValue { $0?.hello.slot } }
+
+  /// Bytes both ways between the two newest looks.
+  var bytesOfPath: Int { path.withLockedValue { $0.meter.bytes } }
+
+  /// Measures its path, and pings for the next time.
+  func lookAtPath(bytesBeside: Int, _ take: @escaping @Sendable (PathSample, LossEvidence.TCP) -> Void) {
+    guard let socket = channel as? any SocketOptionProvider else { return }
+    KernelTCP.of(socket).whenSuccess { [path, channel] kernel in
+      let sample = path.withLockedValue { path in
+        defer { path.ping = nil }
+        return path.meter.look(kernel, ping: path.ping, bytesBeside: bytesBeside)
+      }
+      guard let sample else { return }
+      take(sample, kernel.evidence)
+      // Behind bulk a ping would wait, and look like a far end that is silent.
+      if sample != .loaded { channel.triggerUserOutboundEvent(LivenessProbe.Ask(), promise: nil) }
+    }
+  }
 }

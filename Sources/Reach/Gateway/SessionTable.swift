@@ -14,8 +14,13 @@ struct SessionTable: Sendable {
     let epoch: Int64
     /// Its pings stay unanswered.
     var suspect = false
+    /// Its path is much worse than it was.
+    var degraded = false
     /// Its Connector leaves: what is under way ends, nothing new begins.
     var leaving = false
+
+    /// The higher, the less a new stream is to go there.
+    var rank: Int { (suspect ? 2 : 0) + (degraded ? 1 : 0) }
   }
 
   enum Admission: Sendable, Equatable {
@@ -95,14 +100,19 @@ struct SessionTable: Sendable {
     hosts[host]?.entries[slot]?.suspect = suspect
   }
 
+  mutating func mark(_ connection: String, of host: HostID, degraded: Bool) {
+    guard let slot = hosts[host]?.slot(of: connection) else { return }
+    hosts[host]?.entries[slot]?.degraded = degraded
+  }
+
   /// Its Connector leaves: no new stream goes to this connection.
   mutating func unroute(_ connection: String, of host: HostID) {
     guard let slot = hosts[host]?.slot(of: connection) else { return }
     hosts[host]?.entries[slot]?.leaving = true
   }
 
-  /// The connection that a new stream of this Host goes to: of those that are not suspect, if there is one, the one
-  /// with the fewest streams; the lowest slot where that is equal.
+  /// The connection that a new stream of this Host goes to: of those that are not suspect, if there is one, of those
+  /// whose path is not degraded, if there is one, that with the fewest streams; the lowest slot where that is equal.
   ///
   /// - Parameter streams: how many streams a connection carries; nil for one that takes none.
   func route(_ host: HostID, streams: (String) -> Int? = { _ in 0 }) -> String? {
@@ -110,20 +120,22 @@ struct SessionTable: Sendable {
       entry.leaving ? nil : streams(entry.connection).map { (slot: slot, entry: entry, streams: $0) }
     }
     return candidates.min { one, other in
-      (one.entry.suspect ? 1 : 0, one.streams, one.slot) < (other.entry.suspect ? 1 : 0, other.streams, other.slot)
+      (one.entry.rank, one.streams, one.slot) < (other.entry.rank, other.streams, other.slot)
     }?.entry.connection
   }
 
-  /// The routed connections by slot, and how many of them are suspect.
-  var standing: (slots: [Int: Int], suspect: Int) {
-    var (slots, suspect) = ([Int: Int](), 0)
+  /// The routed connections by slot, how many of them are suspect and have a degraded path, and how many are missing.
+  var standing: (slots: [Int: Int], suspect: Int, degraded: Int, missing: Int) {
+    var (slots, suspect, degraded, missing) = ([Int: Int](), 0, 0, 0)
     for links in hosts.values {
+      missing += max(0, links.wanted - links.routed)
       for (slot, entry) in links.entries where !entry.leaving {
         slots[slot, default: 0] += 1
         if entry.suspect { suspect += 1 }
+        if entry.degraded { degraded += 1 }
       }
     }
-    return (slots, suspect)
+    return (slots, suspect, degraded, missing)
   }
 
   var linkedHosts: Set<HostID> { Set(hosts.lazy.filter { $0.value.routed > 0 }.map(\.key)) }
@@ -157,6 +169,7 @@ struct SessionTable: Sendable {
   /// - Returns: the connections to close.
   mutating func revoke(_ host: HostID) -> [String] {
     hosts[host, default: Links()].revocations += 1
+    hosts[host]?.wanted = 0
     return connections(of: host)
   }
 }

@@ -5,7 +5,7 @@ import NIOCore
 #endif
 
 /// What the kernel says of a connection: Linux's `struct tcp_info`, of which the C library knows only the beginning.
-struct KernelTCP: Sendable {
+public struct KernelTCP: Sendable {
   /// The structure as the kernel of 2018 and later fills it, in words of 32 bits.
   private let words: InlineArray<58, UInt32>
 
@@ -19,12 +19,21 @@ struct KernelTCP: Sendable {
   var leastRoundTripMicroseconds: Int { words[37] == UInt32.max ? 0 : Int(words[37]) }
   /// Retransmissions since the connection was made (`tcpi_total_retrans`).
   var retransmitted: Int { Int(words[25]) }
-  /// Bytes that were acknowledged; it begins anew after 2^32 (the lower half of `tcpi_bytes_acked`).
-  var acknowledgedBytes: UInt32 { words[30] }
+  /// Bytes that were acknowledged and that arrived; each begins anew after 2^32 (the lower halves of
+  /// `tcpi_bytes_acked` and `tcpi_bytes_received`).
+  public var bytesAcknowledged: UInt32 { words[30] }
+  public var bytesReceived: UInt32 { words[32] }
+  /// Segments that were sent, again or not; it begins anew after 2^32 (`tcpi_segs_out`).
+  var segmentsSent: UInt32 { words[34] }
   /// Segments that arrived, whatever was in them; it begins anew after 2^32 (`tcpi_segs_in`).
   var segmentsHeard: UInt32 { words[35] }
 
-  static func of(_ socket: any SocketOptionProvider) -> EventLoopFuture<KernelTCP> {
+  public var evidence: LossEvidence.TCP {
+    .init(
+      unacknowledged: unacknowledged, retransmitted: retransmitted, roundTripMicroseconds: roundTripMicroseconds)
+  }
+
+  public static func of(_ socket: any SocketOptionProvider) -> EventLoopFuture<KernelTCP> {
     let words: EventLoopFuture<InlineArray<58, UInt32>> =
       socket.unsafeGetSocketOption(level: .tcp, name: .init(rawValue: TCP_INFO))
     return words.map { KernelTCP($0) }

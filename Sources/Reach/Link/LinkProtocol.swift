@@ -27,6 +27,11 @@ public enum LinkLimits {
   public static let spacing: ClosedRange<Double> = 1...3
   /// A connection that is missing for longer than this is told: the Connector dials again every 20 s at least.
   public static let shortageToldAfter = Duration.seconds(60)
+  /// A connection is made anew at this age, give or take the share: so that its certificate is looked at again, and
+  /// connections spread over the AW Gateways there are by then.
+  public static let connectionAgeMax = Duration.seconds(12 * 3_600)
+  public static let connectionAgeShare = 0.1
+  public static let agesLookedAtEvery = Duration.seconds(60)
   /// How long streams that are under way may take when one side leaves.
   public static let drainGrace = Duration.seconds(30)
   public static let streamsPerLinkMax = 256
@@ -43,10 +48,12 @@ public enum LinkLimits {
   public static let unsentBytesMax = 131_072
   public static let outboundHighWatermarkBytes = 256 * 1024
   public static let outboundLowWatermarkBytes = 64 * 1024
-  /// Bytes that arrived and that nobody has taken yet: of one connection, and of all of an AW Gateway. Beyond that a
-  /// stream is given up.
-  public static let bufferedBytesPerConnectionMax = 32 << 20
+  /// Bytes that arrived and that nobody has taken yet, and bytes that are to be sent and not on their way yet: of one
+  /// Connector, and of all of an AW Gateway. Beyond that streams are given up, those that hold much and are new first.
+  public static let bufferedBytesPerConnectorMax = 32 << 20
   public static let bufferedBytesMax = 256 << 20
+  /// A stream that holds less is no bulk: it is given up only when a limit is exceeded by a quarter.
+  public static let bulkBytesMin = frameBytesMax
   public static let messageBytesMax = 4 << 20
   /// Instances that one heartbeat tells of: about 20 KiB.
   public static let heartbeatInstancesMax = 500

@@ -93,7 +93,7 @@ public final class LivenessProbe {
     KernelTCP.of(socket).hop(to: context.eventLoop).whenSuccess { kernel in
       let probe = bound.value
       let isStuck = probe.progress.saw(
-        unacknowledged: kernel.unacknowledged, acknowledged: kernel.acknowledgedBytes, now: probe.elapsed)
+        unacknowledged: kernel.unacknowledged, acknowledged: kernel.bytesAcknowledged, now: probe.elapsed)
       guard isStuck, probe.context != nil else { return }
       probe.report(.failed(IOError(errnoCode: ETIMEDOUT, reason: "nothing that was sent is acknowledged any more")))
       probe.reset(channel)
@@ -188,21 +188,22 @@ public final class LivenessProbe {
     public typealias InboundIn = ByteBuffer
     public typealias InboundOut = ByteBuffer
     private let probe: LivenessProbe
-    private let buffers: ReceiveBuffers?
+    private let buffers: LinkBuffers?
     private var aligner: FrameAligner
 
     /// - Parameter isServer: of HTTP/2: the far end begins with the preface.
-    public init(_ probe: LivenessProbe, _ buffers: ReceiveBuffers? = nil, isServer: Bool) {
+    public init(_ probe: LivenessProbe, _ buffers: LinkBuffers? = nil, isServer: Bool) {
       self.probe = probe
       self.buffers = buffers
-      aligner = FrameAligner(skipping: isServer ? FrameMeter.prefaceBytes : 0)
+      aligner = FrameAligner(isServer: isServer)
     }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       let bytes = unwrapInboundIn(data)
       probe.bytesRead(bytes.readableBytes)
-      buffers?.arrived(bytes)
-      if let frames = aligner.take(bytes) { context.fireChannelRead(wrapInboundOut(frames)) }
+      if let frames = aligner.take(bytes, data: { buffers?.held($0, by: $1) }) {
+        context.fireChannelRead(wrapInboundOut(frames))
+      }
     }
 
     public func channelReadComplete(context: ChannelHandlerContext) {

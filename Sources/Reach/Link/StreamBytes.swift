@@ -20,7 +20,7 @@ public final class StreamOpener: ChannelDuplexHandler {
 
   /// - Parameter refused: told when the far end does not connect the stream.
   public init(
-    target: LinkTarget, buffers: ReceiveBuffers? = nil, refused: @escaping (TargetFailure) -> Void = { _ in }
+    target: LinkTarget, buffers: LinkBuffers? = nil, refused: @escaping (TargetFailure) -> Void = { _ in }
   ) {
     self.target = target
     account = StreamAccount(buffers)
@@ -65,13 +65,18 @@ public final class StreamOpener: ChannelDuplexHandler {
 
   public func handlerRemoved(context: ChannelHandlerContext) { account.close() }
 
+  public func channelWritabilityChanged(context: ChannelHandlerContext) {
+    account.writabilityChanged(context.channel.isWritable)
+    context.fireChannelWritabilityChanged()
+  }
+
   static func failure(in headers: HPACKHeaders) -> TargetFailure? {
     guard headers.first(name: ":status") != "200" else { return nil }
     return headers.first(name: TargetFailure.header).flatMap(TargetFailure.init(rawValue:)) ?? .refused
   }
 
   public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    StreamBytes.write(unwrapOutboundIn(data), context, promise)
+    StreamBytes.write(unwrapOutboundIn(data), context, promise, account)
   }
 
   public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
@@ -89,10 +94,15 @@ public final class StreamBytes: ChannelDuplexHandler {
 
   private let account: StreamAccount
 
-  public init(buffers: ReceiveBuffers? = nil) { account = StreamAccount(buffers) }
+  public init(buffers: LinkBuffers? = nil) { account = StreamAccount(buffers) }
 
   public func handlerAdded(context: ChannelHandlerContext) { account.open(context) }
   public func handlerRemoved(context: ChannelHandlerContext) { account.close() }
+
+  public func channelWritabilityChanged(context: ChannelHandlerContext) {
+    account.writabilityChanged(context.channel.isWritable)
+    context.fireChannelWritabilityChanged()
+  }
 
   static var end: HTTP2Frame.FramePayload { .data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)) }
 
@@ -113,12 +123,15 @@ public final class StreamBytes: ChannelDuplexHandler {
   }
 
   /// An empty frame would carry nothing, and the far end takes many of them for an attack on it.
-  static func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+  static func write(
+    _ bytes: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?, _ account: StreamAccount
+  ) {
     guard bytes.readableBytes > 0 else {
       promise?.succeed()
       return
     }
-    context.write(NIOAny(HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(bytes)))), promise: promise)
+    let sent = account.sending(bytes.readableBytes, context, promise)
+    context.write(NIOAny(HTTP2Frame.FramePayload.data(.init(data: .byteBuffer(bytes)))), promise: sent)
   }
 
   static func forward(_ frame: HTTP2Frame.FramePayload.Data, _ context: ChannelHandlerContext) {
@@ -129,7 +142,7 @@ public final class StreamBytes: ChannelDuplexHandler {
   }
 
   public func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    StreamBytes.write(unwrapOutboundIn(data), context, promise)
+    StreamBytes.write(unwrapOutboundIn(data), context, promise, account)
   }
 
   public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {

@@ -59,6 +59,22 @@ struct PrimaryCauseTests {
     #expect(StatusTests.status(evidence, at: 91) == .current)
   }
 
+  @Test("a link that is short of something shows on every Instance that is told of over it, until it is whole again")
+  func shortOfSomething() throws {
+    var evidence = StatusTests.evidence(StatusTests.walk(0, turn: true))
+    func told(_ second: Int, short: Bool) throws {
+      let error = short ? AWError(.linkPathDegraded, "The path is bad.", next: "Look at it.") : nil
+      let facts = InstanceFacts(phase: .running, answer: .live)
+      evidence.take(try #require(ToldChain.report(facts, short: error, at: StatusTests.at(second))))
+    }
+    for second in [15, 30] {
+      try told(second, short: true)
+      #expect(StatusTests.status(evidence, at: second) == .degraded && evidence.misses == 0)
+    }
+    try told(45, short: false)
+    #expect(StatusTests.status(evidence, at: 46) == .current)
+  }
+
   @Test("what a Connector tells becomes the links that it knows of")
   func told() {
     func links(_ facts: InstanceFacts) -> [String]? {

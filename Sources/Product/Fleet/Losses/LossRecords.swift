@@ -43,9 +43,24 @@ enum LossRecords {
   /// - Parameter slot: of the connection; a loss of all of them, or one whose connection is not known, counts too.
   static func open(of host: HostID, slot: Int, in tx: Transaction) throws -> Loss? {
     try tx.run(
-      "SELECT * FROM loss WHERE host = ? AND recovered_at IS NULL ORDER BY at DESC, id DESC LIMIT ?",
-      [.id(host), .integer(16)]
+      """
+      SELECT * FROM loss WHERE host = ? AND recovered_at IS NULL AND class <> ? ORDER BY at DESC, id DESC LIMIT ?
+      """, [.id(host), .text(LossClass.pathDegraded.rawValue), .integer(16)]
     ).lazy.map(read).first { ($0.seen.slot ?? slot) == slot }
+  }
+
+  /// Degraded paths that are so no more.
+  ///
+  /// - Parameters:
+  ///   - host: nil for all.
+  ///   - slot: nil for all.
+  static func mend(_ host: HostID?, slot: Int?, at now: Timestamp, in tx: Transaction) throws {
+    let open = try tx.run(
+      "SELECT * FROM loss WHERE class = ? AND recovered_at IS NULL", [.text(LossClass.pathDegraded.rawValue)]
+    ).map(read)
+    for loss in open where loss.host == host ?? loss.host && loss.seen.slot == slot ?? loss.seen.slot {
+      try tx.run("UPDATE loss SET recovered_at = ? WHERE id = ?", [.time(now), .id(loss.id)])
+    }
   }
 
   /// Losses, newest first.

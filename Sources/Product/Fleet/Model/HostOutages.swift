@@ -59,8 +59,10 @@ enum CheckPlan {
 enum ToldChain {
   private static let evidence: JSONValue = ["toldBy": "connector"]
 
-  /// Nil while there is nothing to conclude from it.
-  static func report(_ facts: InstanceFacts, at now: Timestamp) -> ChainReport? {
+  /// - Parameter short: what the link that brought the word is short of; nil when of nothing, or when the Instance is
+  ///   not reached by it.
+  /// - Returns: nil while there is nothing to conclude from it.
+  static func report(_ facts: InstanceFacts, short: AWError? = nil, at now: Timestamp) -> ChainReport? {
     func result(_ link: ChainLink, _ error: AWError?, degraded: AWError? = nil) -> CheckResult {
       let outcome = error.map { CheckResult.Outcome.failed(CheckFailure($0)) }
       return CheckResult(
@@ -69,12 +71,14 @@ enum ToldChain {
     }
     guard facts.phase == .running else {
       let state = RunState(phase: facts.phase, exitCode: facts.exitCode, outOfMemory: facts.outOfMemory)
-      return ChainReport(results: [result(.host, nil), result(.runtime, ChainWalk.notRunning(state))])
+      return ChainReport(results: [
+        result(.host, nil, degraded: short), result(.runtime, ChainWalk.notRunning(state)),
+      ])
     }
     guard let answer = facts.answer else { return nil }
     let drift = facts.configurationDrifted ? ChainWalk.configurationDrifted : nil
     return ChainReport(results: [
-      result(.host, nil), result(.runtime, nil, degraded: drift), result(.live, failure(answer)),
+      result(.host, nil, degraded: short), result(.runtime, nil, degraded: drift), result(.live, failure(answer)),
     ])
   }
 

@@ -64,6 +64,7 @@ public enum LossClassifier {
     case .revoked: .authRejected
     case .protocolViolation, .goAway: .protocolError
     case .shed: .backpressureShed
+    case .pathDegraded: .pathDegraded
     }
   }
 

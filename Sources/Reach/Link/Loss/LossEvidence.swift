@@ -25,6 +25,8 @@ public struct LossEvidence: Codable, Sendable, Equatable {
     /// HTTP/2 ended the connection with an error code.
     case goAway
     case shed
+    /// It did not end: the path became much worse, see `PathWatch`.
+    case pathDegraded
   }
 
   /// How the socket ended, or why it never began.
