@@ -22,12 +22,16 @@ actor ServerWire {
     let socket = try await connect(port: port)
     let (stream, outgoing) = AsyncStream<WebSocketFrame>.makeStream()
     let wire = ServerWire(outgoing)
-    Task {
+    let reading = Task {
       try await socket.executeThenClose { inbound, outbound in
         let writer = Task { for await frame in stream { try await outbound.write(frame) } }
         for try await frame in inbound { await wire.take(frame) }
         writer.cancel()
       }
+    }
+    Task {
+      // A connection that was reset has ended, too: whoever waits for that must not wait for ever.
+      _ = await reading.result
       await wire.end()
     }
     return wire

@@ -54,10 +54,18 @@ struct CellResult: Sendable, Codable {
     timeline.append(String(format: "%.1f s ", time.seconds) + said)
   }
 
+  /// What was recorded of the losses, for whoever asks why a class is wrong.
+  private var account: String {
+    losses.map { loss in
+      let told = [try? JSONValue(encoding: loss.seen), loss.account.flatMap { try? JSONValue(encoding: $0) }]
+      return "\(loss.lossClass.rawValue) by \(loss.rule.rawValue) \(told.compactMap { $0?.canonical })"
+    }.joined(separator: ", ")
+  }
+
   var line: String {
     func seconds(_ value: Double?) -> String { value.map { String(format: "%.1f s", $0) } ?? "-" }
     let marks = [
-      isVerdictRight ? nil : "VERDICT", isClassRight ? nil : "CLASS", isNoticedInTime ? nil : "LATE",
+      isVerdictRight ? nil : "VERDICT", isClassRight ? nil : "CLASS \(account)", isNoticedInTime ? nil : "LATE",
       requests.hung == 0 ? nil : "\(requests.hung) HUNG", broken.map { "BROKEN: \($0.prefix(1_500))" },
     ].compactMap { $0 }
     return "| \(fault.rawValue) | \(load.rawValue) | \(verdict?.rawValue ?? "gone") | \(lossClass?.rawValue ?? "-") | "
