@@ -49,6 +49,8 @@ public struct PathWatch: Sendable, Equatable {
   private let policy: PathPolicy
   /// Good round trips, in microseconds: the first ones as they come, then one of every `thinning`.
   private var normals: [UInt32] = []
+  /// The normal round trip; nil while too few were measured to tell.
+  private(set) var normal: Duration?
   private var position = 0
   private var goods = 0
   /// How many samples in a row speak against the state.
@@ -65,12 +67,6 @@ public struct PathWatch: Sendable, Equatable {
   public mutating func end() -> Bool {
     defer { (run, fault, lasted) = (0, nil, 0) }
     return fault != nil
-  }
-
-  /// The normal round trip; nil while too few were measured to tell.
-  var normal: Duration? {
-    guard normals.count >= policy.normalsMin else { return nil }
-    return .microseconds(Int64(normals.sorted()[normals.count / 2]))
   }
 
   func judge(_ sample: PathSample) -> Judgement {
@@ -113,7 +109,7 @@ public struct PathWatch: Sendable, Equatable {
     }
     let isNormalNow = lasted >= policy.normalAfter
     guard run >= policy.run || isNormalNow else { return nil }
-    if isNormalNow { (normals, position, goods) = ([], 0, 0) }
+    if isNormalNow { (normals, normal, position, goods) = ([], nil, 0, 0) }
     _ = end()
     return .recovered
   }
@@ -129,6 +125,8 @@ public struct PathWatch: Sendable, Equatable {
       normals[position] = value
       position = (position + 1) % policy.normalsMax
     }
+    guard normals.count >= policy.normalsMin else { return }
+    normal = .microseconds(Int64(normals.sorted()[normals.count / 2]))
   }
 }
 
