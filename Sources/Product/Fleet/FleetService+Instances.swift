@@ -13,7 +13,7 @@ extension FleetService {
     public var placement: PlacementChoice
     public var port: Int?
 
-    public struct PlacementChoice: Codable, Sendable {
+    public struct PlacementChoice: Codable, Sendable, Equatable {
       public var slug: Slug
       public var runtime: RuntimeKind
       public var image: String?

@@ -33,34 +33,16 @@ public struct OnboardingService: Sendable {
 
   /// What an operator writes down. What is nil stays as it is.
   public struct SaveRequest: Codable, Sendable {
-    public struct Contact: Codable, Sendable {
-      public var name: String
-      public var email: String
-
-      public init(name: String, email: String) { (self.name, self.email) = (name, email) }
-    }
-
-    public struct Instance: Codable, Sendable {
-      public var slug: Slug
-      public var runtime: RuntimeKind
-      public var image: String?
-      public var host: Slug?
-
-      public init(slug: Slug, runtime: RuntimeKind, image: String? = nil, host: Slug? = nil) {
-        self.slug = slug
-        self.runtime = runtime
-        self.image = image
-        self.host = host
-      }
-    }
-
-    public var contact: Contact?
-    public var instance: Instance?
+    public var contact: OnboardingRecord.Contact?
+    public var instance: OnboardingRecord.Placement?
     public var surfaces: [String]?
     /// The version that the changes were made on; nil changes whatever is there.
     public var version: Int?
 
-    public init(contact: Contact? = nil, instance: Instance? = nil, surfaces: [String]? = nil, version: Int? = nil) {
+    public init(
+      contact: OnboardingRecord.Contact? = nil, instance: OnboardingRecord.Placement? = nil,
+      surfaces: [String]? = nil, version: Int? = nil
+    ) {
       self.contact = contact
       self.instance = instance
       self.surfaces = surfaces
@@ -83,14 +65,13 @@ public struct OnboardingService: Sendable {
           next: "Look at it with 'aw org onboard \(slug)', then make them again.")
       }
       if let contact = wanted.contact {
-        record.contact = .init(name: contact.name, email: contact.email)
+        record.contact = contact
         context.redactable = [
           Redactable("contactName", .string(contact.name)), Redactable("contactEmail", .string(contact.email)),
         ]
       }
       if let instance = wanted.instance {
-        record.placement = .init(
-          slug: instance.slug, runtime: instance.runtime, image: instance.image, host: instance.host)
+        record.placement = instance
         context.record("instance", .string(instance.slug.text))
       }
       if let surfaces = wanted.surfaces {
@@ -154,10 +135,7 @@ public struct OnboardingService: Sendable {
         try await fleet.operate(.restart, on: place.slug, as: actor, dryRun: dryRun, also: also).operation
       } else {
         try await fleet.createInstance(
-          .init(
-            org: slug,
-            placement: .init(slug: place.slug, runtime: place.runtime, image: place.image, host: place.host)),
-          as: actor, dryRun: dryRun, also: also
+          .init(org: slug, placement: place), as: actor, dryRun: dryRun, also: also
         ).operation
       }
     return (try await view(org: slug), operation)

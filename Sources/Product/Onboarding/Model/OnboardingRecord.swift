@@ -9,15 +9,12 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   public struct Contact: Codable, Sendable, Equatable {
     public var name: String
     public var email: String
+
+    public init(name: String, email: String) { (self.name, self.email) = (name, email) }
   }
 
-  /// The Instance that is to be provisioned.
-  public struct Placement: Codable, Sendable, Equatable {
-    public var slug: Slug
-    public var runtime: RuntimeKind
-    public var image: String?
-    public var host: Slug?
-  }
+  /// The Instance that is to be provisioned, as the fleet is asked for it.
+  public typealias Placement = FleetService.InstanceRequest.PlacementChoice
 
   /// Somebody's reason to go no further.
   public struct Hold: Codable, Sendable, Equatable {
