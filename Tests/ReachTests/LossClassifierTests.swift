@@ -94,6 +94,11 @@ struct LossClassifierTests {
     (seen(socket: .reset), account(seen(by: .connector, silent: 9_500, tcp: hearing(3))), .networkBlackhole),
     (seen(silent: 9_500, tcp: hearing(0)), account(seen(by: .connector, socket: .closed)), .asymmetric),
     (seen(socket: .reset), account(seen(by: .connector, silent: 9_500, tcp: hearing(0))), .asymmetric),
+    (seen(silent: 9_700, tcp: calm), account(seen(by: .connector, silent: 4_700, tcp: busy)), .networkBlackhole),
+    (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 4_700, tcp: calm)), .networkBlackhole),
+    // The end that was told by a reset had waited for an answer, too.
+    (seen(silent: 6_000, tcp: hearing(0)), account(seen(by: .connector, socket: .reset, tcp: calm)), .networkBlackhole),
+    (seen(silent: 6_000, tcp: hearing(0)), account(seen(by: .connector, socket: .reset, tcp: busy)), .asymmetric),
     (seen(socket: .reset), account(seen(by: .connector, socket: .timedOut)), .networkBlackhole),
     (seen(socket: .timedOut), account(seen(by: .connector, socket: .closed)), .networkBlackhole),
     // The control plane stood still, and the Connector gave it up.

@@ -280,7 +280,8 @@ struct LinkSlot: Sendable {
   ) async throws {
     let pulse = Pulse(runtimes: connector.runtimes, every: every, probe: connector.configuration.probe)
     try await pulse.run(while: { connector.tells(in: number) }) {
-      try await outbound.write(try LinkCodec.encode(ControlMessage.heartbeat($0)))
+      try await outbound.write(
+        try LinkCodec.encode(ControlMessage.heartbeat($0), bytesMin: LinkLimits.heartbeatBytesMin))
       // Nobody answers a heartbeat.
       connection?.triggerUserOutboundEvent(LivenessProbe.Ask(), promise: nil)
     }

@@ -120,11 +120,12 @@ final class LivenessRelay {
   var session: Session?
 
   func report(_ event: LivenessProbe.Event) {
+    session?.note { $0.note(event) }
     switch event {
     case .suspected: session?.tell(.suspect(true))
     case .recovered: session?.tell(.suspect(false))
     case .answered(let roundTrip): session?.note(roundTrip: roundTrip)
-    case .died, .stalled, .failed, .ended: session?.note { $0.note(event) }
+    case .died, .stalled, .failed, .ended: break
     }
   }
 }

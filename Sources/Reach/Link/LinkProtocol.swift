@@ -57,6 +57,9 @@ public enum LinkLimits {
   public static let messageBytesMax = 4 << 20
   /// Instances that one heartbeat tells of: about 20 KiB.
   public static let heartbeatInstancesMax = 500
+  /// A heartbeat fills a packet of Ethernet (1,500 bytes), so that a path that swallows only large ones is noticed
+  /// while nothing else is sent.
+  public static let heartbeatBytesMin = 1_500
   public static let targetDialTimeout = Duration.seconds(2)
   public static let dialTimeout = Duration.seconds(4)
   /// A proxy's answer, its own dial included.

@@ -12,7 +12,7 @@ import NIOHTTP2
 /// on the channel's event loop.
 public final class LivenessProbe {
   public enum Event: Sendable {
-    case suspected
+    case suspected(LossEvidence.TCP?)
     case recovered
     /// A ping came back after so long.
     case answered(Duration)
@@ -131,35 +131,35 @@ public final class LivenessProbe {
     switch action {
     case .none: break
     case .sendPing(let id):
-      send(id)
+      // First, because on a short path the answer of the far kernel is there before the write returns.
       noteWhatWasHeard()
+      send(id)
     case .sendSign: send(Self.sign)
-    case .suspected: report(.suspected)
+    case .suspected: askKernel { [report] in report(.suspected($0)) }
     case .recovered: report(.recovered)
     case .died:
-      die(silence: elapsed - machine.lastRead)
+      let silence = elapsed - machine.lastRead
+      let channel = context?.channel
+      askKernel { [self] tcp in
+        report(.died(silence: silence, tcp: tcp))
+        if let channel { reset(channel) }
+      }
     }
   }
 
-  /// Asks the kernel first: once the socket is closed nobody can tell any more what was on its way.
-  private func die(silence: Duration) {
-    guard let context else { return report(.died(silence: silence, tcp: nil)) }
-    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-    let channel = context.channel
-    guard let socket = channel as? any SocketOptionProvider else {
-      report(.died(silence: silence, tcp: nil))
-      return channel.close(promise: nil)
-    }
+  /// What the kernel says of the connection. Once the socket is closed nobody can tell any more what was on its way.
+  private func askKernel(_ then: @escaping (LossEvidence.TCP?) -> Void) {
+    guard let context, let socket = context.channel as? any SocketOptionProvider else { return then(nil) }
+    let bound = NIOLoopBound((probe: self, then: then), eventLoop: context.eventLoop)
     KernelTCP.of(socket).hop(to: context.eventLoop).whenComplete { answer in
-      let heardAtPing = bound.value.heardAtPing
-      let tcp = (try? answer.get()).map { kernel in
-        LossEvidence.TCP(
-          unacknowledged: kernel.unacknowledged, retransmitted: kernel.retransmitted,
-          roundTripMicroseconds: kernel.roundTripMicroseconds,
-          heardSincePing: heardAtPing.map { Int(kernel.segmentsHeard &- $0) })
-      }
-      bound.value.report(.died(silence: silence, tcp: tcp))
-      bound.value.reset(channel)
+      let (probe, then) = bound.value
+      then(
+        (try? answer.get()).map { kernel in
+          LossEvidence.TCP(
+            unacknowledged: kernel.unacknowledged, retransmitted: kernel.retransmitted,
+            roundTripMicroseconds: kernel.roundTripMicroseconds,
+            heardSincePing: probe.heardAtPing.map { Int(kernel.segmentsHeard &- $0) })
+        })
     }
   }
 
@@ -200,10 +200,11 @@ public final class LivenessProbe {
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       let bytes = unwrapInboundIn(data)
-      probe.bytesRead(bytes.readableBytes)
       if let frames = aligner.take(bytes, data: { buffers?.held($0, by: $1) }) {
         context.fireChannelRead(wrapInboundOut(frames))
       }
+      // Last, because it may write, and a write may read: what is read then must not overtake these bytes.
+      probe.bytesRead(bytes.readableBytes)
     }
 
     public func channelReadComplete(context: ChannelHandlerContext) {

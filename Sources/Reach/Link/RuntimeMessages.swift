@@ -54,10 +54,13 @@ public struct InstanceEnvironment: Codable, Sendable {
 
 /// Messages as JSON, the one way they are written on the link.
 public enum LinkCodec {
-  public static func encode(_ message: some Encodable) throws -> ByteBuffer {
+  /// - Parameter bytesMin: a shorter message is filled up with spaces, which say nothing in JSON.
+  public static func encode(_ message: some Encodable, bytesMin: Int = 0) throws -> ByteBuffer {
     let encoder = JSONEncoder()
     if let permit = InstanceEnvironment.permit { encoder.userInfo[permit] = true }
-    return ByteBuffer(data: try encoder.encode(message))
+    var bytes = ByteBuffer(data: try encoder.encode(message))
+    bytes.writeRepeatingByte(UInt8(ascii: " "), count: max(0, bytesMin - bytes.readableBytes))
+    return bytes
   }
 
   public static func decode<Message: Decodable>(_ type: Message.Type, from buffer: ByteBuffer) throws -> Message {

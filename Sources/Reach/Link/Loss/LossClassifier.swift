@@ -81,6 +81,9 @@ public enum LossClassifier {
     if theirs.stallMilliseconds >= Int64(suspendedMin) { return .hostSuspended }
     switch (seen.silentMilliseconds != nil, theirs.silentMilliseconds != nil, theirs.socket) {
     case (_, _, .unreachable): return .networkUnreachable
+    // An end's pings were acknowledged, so small packets passed both ways: what is larger was swallowed, and what came
+    // behind it could not be read.
+    case (true, true, _) where allAcknowledged(seen) || allAcknowledged(theirs): return .networkBlackhole
     // Both heard nothing in the end. When one went on hearing the other for a while, only one way was swallowed.
     case (true, true, _):
       return heardLonger(seen, theirs) || onlyOneHeard(seen, theirs) ? .asymmetric : .networkBlackhole
@@ -90,10 +93,11 @@ public enum LossClassifier {
     case (false, false, _) where seen.socket == .timedOut: return .networkBlackhole
     // The far end gave up because this end stood still.
     case (false, true, _) where seen.stallMilliseconds >= Int64(suspendedMin): return .gatewayOverload
-    // Pings passed both ways, and what is larger than they did not: what came behind it could not be read.
-    case (true, false, .closed) where passedPings(seen), (true, false, .reset) where passedPings(seen):
+    // The same, seen by the end that gave up first, or by the one that waited for an answer then.
+    case (true, false, .closed) where passedPings(seen) || allAcknowledged(theirs),
+      (true, false, .reset) where passedPings(seen) || allAcknowledged(theirs):
       return .networkBlackhole
-    case (false, true, _) where passedPings(theirs): return .networkBlackhole
+    case (false, true, _) where passedPings(theirs) || allAcknowledged(seen): return .networkBlackhole
     // One end went on hearing the other until that one gave up.
     case (true, false, .closed), (true, false, .reset), (false, true, _): return .asymmetric
     // Neither process ended, and neither sent what both saw.
@@ -111,9 +115,12 @@ public enum LossClassifier {
 
   /// Whether the far kernel acknowledged what was sent last, or was heard after it: what is small came through.
   private static func passedPings(_ seen: LossEvidence) -> Bool {
-    guard let tcp = seen.tcp else { return false }
-    return tcp.unacknowledged == 0 || (tcp.heardSincePing ?? 0) > 0
+    allAcknowledged(seen) || (seen.tcp?.heardSincePing ?? 0) > 0
   }
+
+  /// Whether the far kernel acknowledged all that this end had sent while it waited for an answer: small packets passed
+  /// both ways, because the ping arrived and its acknowledgement came back.
+  private static func allAcknowledged(_ seen: LossEvidence) -> Bool { seen.tcp?.unacknowledged == 0 }
 
   /// Whether one end went on reading for longer than an exchange of pings takes. Each end counts from the
   /// registration, so that the clocks of the two machines do not matter.

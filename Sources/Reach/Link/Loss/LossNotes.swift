@@ -37,7 +37,9 @@ public struct LossNotes: Sendable {
     case .stalled(let stall): note(stall: stall)
     case .failed(let error): note(error: error)
     case .ended: note(closed: .closed)
-    case .suspected, .recovered, .answered: break
+    case .suspected(let tcp): note(suspicion: tcp)
+    case .recovered: note(suspicion: nil)
+    case .answered: break
     }
   }
 
@@ -52,6 +54,11 @@ public struct LossNotes: Sendable {
     self.silence = silence
     self.tcp = tcp
     explain("no answer to a ping; nothing was read for \(silence.milliseconds) ms")
+  }
+
+  /// An end that waits for an answer may learn by a reset that the other end has given up: then this is what it knew.
+  private mutating func note(suspicion tcp: LossEvidence.TCP?) {
+    if isEmpty { self.tcp = tcp }
   }
 
   public mutating func note(stall: Duration) { self.stall = max(self.stall, stall) }
