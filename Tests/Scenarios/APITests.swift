@@ -36,7 +36,15 @@ struct APITests {
         readers += 1
       }
       #expect(readers >= 12)
-      try await rehearse(scene, document, schema, try await Alerting(in: scene))
+      let gate = try await Gating(in: scene).ask([.openAI])
+      let revoked = try await Gating(in: scene).ask([.openAI])
+      let gates: [String: (path: String, body: JSONValue?)] = [
+        "POST /api/v1/gates/{gate}/envelope": (
+          "/gates/\(gate.id)/envelope", try JSONValue(encoding: try Gating.signed(gate.request))
+        ),
+        "POST /api/v1/gates/{gate}/revoke": ("/gates/\(revoked.id)/revoke", ["reason": "later"]),
+      ]
+      try await rehearse(scene, document, schema, try await Alerting(in: scene).rehearsals.merging(gates) { $1 })
     }
   }
 
@@ -197,19 +205,19 @@ struct APITests {
     "POST /api/v1/instances/{instance}/path": ("/instances/acme-main/path", ["kind": "aw-gateway"]),
     "POST /api/v1/authority/rotate": ("/authority/rotate", [:]),
     "POST /api/v1/operators": ("/operators", ["name": "later", "role": "viewer"]),
-    "POST /api/v1/operators/{name}/sign-in-link": ("/operators/anna/sign-in-link", nil),
+    "POST /api/v1/operators/{name}/sign-in-link": ("/operators/ada/sign-in-link", nil),
   ]
   /// Writers that cannot be rehearsed here: most only an operator can ask for, whom the socket's caller is not.
   private static let personal: Set<String> = [
-    "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/operators/{name}/suspend",
+    "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/gates", "POST /api/v1/operators/{name}/suspend",
     // A route still sends to the only endpoint, so removing that is refused, rehearsed or not.
     "DELETE /api/v1/alert-endpoints/{endpoint}",
   ]
 
   private func rehearse(
-    _ scene: Scene, _ document: JSONValue, _ schema: SchemaCheck, _ alerting: Alerting
+    _ scene: Scene, _ document: JSONValue, _ schema: SchemaCheck, _ others: [String: (path: String, body: JSONValue?)]
   ) async throws {
-    let rehearsals = Self.rehearsals.merging(alerting.rehearsals) { $1 }
+    let rehearsals = Self.rehearsals.merging(others) { $1 }
     // Nothing but the rehearsals may write meanwhile, so the watch's entries are told apart by their kind.
     let before = try await kinds(scene)
     for (path, methods) in try #require(document["paths"]?.objectValue) {

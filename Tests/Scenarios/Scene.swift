@@ -53,6 +53,8 @@ struct Scene: Sendable {
     let url = try #require(URL(string: "http://127.0.0.1:\(model.port)/v1"))
     settings.model = FixtureModel(url: url, key: key)
     settings.vendors = FixtureVendors(url: try #require(URL(string: "http://127.0.0.1:\(model.port)/vendors")))
+    settings.endpoints = try Gating.endpoints(at: model.port)
+    settings.approvers = [try Gating.eve().verifierKey]
     settings.readyWithin = readyWithin
     let control = try await ControlPlane.open(
       try DataDirectory(directory + "/control"), settings, logger: logger)

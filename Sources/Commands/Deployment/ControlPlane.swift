@@ -135,9 +135,10 @@ public final class ControlPlane: Sendable {
       share: share, store: store, evidence: evidence, outbox: outbox, gatekeeper: gatekeeper, gateway: gateway,
       metrics: metrics, clock: clock, logger: logger, moved: { changes.moved(taken: $0, lost: $1) })
     changes.nudge(nodes)
+    let trust = GateTrust(deployment: "\(deployment)", approvers: settings.approvers)
     let ledger = OnboardingLedger(
       store: store, evidence: evidence, clock: clock,
-      credentials: { try OnboardingParts.facts(of: $0, at: $1, in: $2) })
+      credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) })
     onboardingLedger = ledger
     engine = WorkEngine(
       store: store, plans: steps.plans, clock: clock, logger: logger, owns: { try steps.owns($0, in: $1) },
@@ -169,13 +170,15 @@ public final class ControlPlane: Sendable {
         changes.eventAppended()
         changes.alertsChanged()
       })
+    if let vendors = settings.vendors { try settings.endpoints.check(apartFrom: vendors) }
     credentials = CredentialsService(
       acts: acts, store: store, sealed: vault,
       vaults: try CredentialVaults(sealed: vault, settings: settings.vaults, environment: settings.environment),
       fingerprinter: Fingerprinter(
         key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
           .randomHex(byteCount: 32)
-        }), vendors: settings.vendors, clock: clock, logger: logger,
+        }), vendors: settings.vendors, endpoints: settings.endpoints, egress: settings.egress, trust: trust,
+      clock: clock, logger: logger,
       settled: { org, actor, act, now, tx in
         try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
       })
@@ -225,7 +228,8 @@ public final class ControlPlane: Sendable {
         metricsArePublic: settings.metricsArePublic),
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
       routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
-        + CredentialsRoutes(service: credentials).routes + OnboardingRoutes(service: onboarding).routes
+        + CredentialsRoutes(service: credentials).routes + GatesRoutes(service: credentials).routes
+        + OnboardingRoutes(service: onboarding).routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
         try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,

@@ -1,5 +1,6 @@
 import Basics
 import Credentials
+import Evidence
 import Fleet
 import Foundation
 import NIOCore
@@ -77,6 +78,12 @@ public struct ControlPlaneSettings: Sendable {
   public var environment = ProcessInfo.processInfo.environment
   /// Where fixtures are validated.
   public var vendors: FixtureVendors?
+  /// Where values of the gated classes are validated.
+  public var endpoints = VendorEndpoints.published
+  /// Names the address by which questions to vendors leave; control planes with one name share a budget.
+  public var egress = "default"
+  /// Whose signatures open gates. None: no gate is ever accepted.
+  public var approvers: [EvidenceVerifierKey] = []
   public var metricsArePublic = false
   /// How long a Gateway may take from its start until it is ready.
   public var readyWithin = InstanceSteps.readyWithin

@@ -6,9 +6,10 @@ import Store
 
 /// How the credentials of an Org stand, in the words of onboarding: the two rooms know nothing of each other.
 enum OnboardingParts {
-  static func facts(of org: OrgID, at now: Timestamp, in tx: Transaction) throws -> [CredentialFact] {
+  static func facts(of org: OrgID, _ trust: GateTrust, at now: Timestamp, in tx: Transaction) throws -> [CredentialFact]
+  {
     guard let slug = try FleetRecords.org(org, in: tx)?.slug else { return [] }
-    return try CredentialsService.standings(of: org, at: now, in: tx).map { fact($0, slug) }
+    return try CredentialsService.standings(of: org, trust, at: now, in: tx).map { fact($0, slug) }
   }
 
   /// A pure translation.
@@ -43,6 +44,14 @@ enum OnboardingParts {
           .expired,
           .init(
             code: .credentialExpired, "The \(title) was validated too long ago.", who: .operator, next: validate)
+        )
+      case .gateClosed:
+        (
+          .invalid,
+          .init(
+            code: .credentialClassRefused,
+            "No gate allows the \(title) of the class \(credential.reference.kind.rawValue) any more.",
+            who: .operator, next: "Ask for one: 'aw gate request \(org)'. Or set a fixture.")
         )
       case .shared:
         (

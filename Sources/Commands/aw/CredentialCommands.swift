@@ -24,12 +24,13 @@ struct CredentialCommands: AsyncParsableCommand {
       abstract: "Set a credential.",
       discussion: """
         The value is read from standard input, or from a file or descriptor with --value-file; never from the command
-        line. With --key nothing is read: the value is in a vault already, and stays there. Only fixtures are allowed.
+        line. With --key nothing is read: the value is in a vault already, and stays there. What is no fixture needs a
+        gate: see 'aw gate'.
         """)
 
     @OptionGroup var place: Place
     @Option(help: "A file that holds the value, or /dev/fd/N, or - for standard input.") var valueFile = "-"
-    @Option(name: .customLong("class"), help: "fixture; others need a signed gate.")
+    @Option(name: .customLong("class"), help: "fixture; controlled-non-production and real need a gate that is open.")
     var kind = CredentialClass.fixture.rawValue
     @Option(help: "The vault to put it into, or that holds it; without it the one that the control plane writes to.")
     var vault: String?

@@ -51,6 +51,16 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   @Option(
     help: ArgumentHelp("The simulated vendors, where fixtures are validated: http://…/vendors.", valueName: "url"))
   var fixtureVendors: String?
+  @Option(
+    help: ArgumentHelp("A file with the keys of those who may open gates, one a line.", valueName: "file"),
+    completion: .file())
+  var approvers: String?
+  @Option(
+    help: ArgumentHelp("A file that gives vendors other addresses than their own.", valueName: "file"),
+    completion: .file(extensions: ["json"]))
+  var vendorEndpoints: String?
+  @Option(help: "Names the address by which questions to vendors leave; who shares it shares their budget.")
+  var egress = "default"
   @Flag(help: "Let anybody who reaches the port read /metrics.") var publicMetrics = false
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
@@ -98,7 +108,15 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     settings.vendors = try fixtureVendors.map {
       FixtureVendors(url: try Self.web($0, like: "http://10.0.0.5:8081/vendors"))
     }
-    settings.vaults = try vaults.map { try Self.vaults($0) } ?? VaultSettings.none
+    settings.egress = egress
+    settings.approvers =
+      try approvers.map {
+        try GateTrust.approvers(parsing: String(decoding: try Self.file($0, .gateTrust), as: UTF8.self))
+      } ?? []
+    settings.endpoints =
+      try vendorEndpoints.map { try VendorEndpoints(parsing: try Self.file($0, .usage)) } ?? .published
+    settings.vaults =
+      try vaults.map { try VaultSettings(parsing: try Self.file($0, .vaultSettings)) } ?? VaultSettings.none
     if let fixtureModel {
       let url = try Self.web(fixtureModel, like: "http://10.0.0.5:8081/v1")
       let key = try fixtureModelKeyFile.map { try SecretFile.read($0) } ?? Secret("")
@@ -122,14 +140,12 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     return text
   }
 
-  private static func vaults(_ path: String) throws -> VaultSettings {
-    let data: Data
+  private static func file(_ path: String, _ code: ErrorCode) throws -> [UInt8] {
     do {
-      data = try Data(contentsOf: URL(filePath: path))
+      return Array(try Data(contentsOf: URL(filePath: path)))
     } catch {
-      throw AWError(.vaultSettings, "The file \(path) cannot be read.", next: "Give a file that can.", cause: error)
+      throw AWError(code, "The file \(path) cannot be read.", next: "Give a file that can.", cause: error)
     }
-    return try VaultSettings(parsing: Array(data))
   }
 
   /// A URL without the slash at its end.

@@ -31,8 +31,9 @@ public struct Acts: Sendable {
   /// - Parameters:
   ///   - dryRun: does everything, the evidence included, and then rolls back: what it returns is what would have been.
   ///   - body: changes state in the transaction it is given; what it throws undoes the act and reaches the caller.
-  /// - Throws: `forbidden` when the policy or the body refuses, and what a guardrail returns (both are recorded, unless
-  ///   it is a dry run); `evidenceUnwritable` when the record could not be made; what the body or the store throws.
+  /// - Throws: `forbidden` when the policy or the body refuses, what a guardrail returns, and the error of a `Refusal`
+  ///   (all are recorded, unless it is a dry run); `evidenceUnwritable` when the record could not be made; what the
+  ///   body or the store throws.
   @discardableResult
   public func perform<Value: Sendable>(
     _ act: Act, as actor: Actor, dryRun: Bool = false,
@@ -55,6 +56,9 @@ public struct Acts: Sendable {
     } catch let refused as Refused {
       if dryRun { throw refused.error }
       throw await recorded(refused, act, actor, fresh)
+    } catch let refusal as Refusal {
+      if dryRun { throw refusal.error }
+      throw await recorded(Refused(error: refusal.error, by: "rule"), act, actor, fresh)
     } catch let error as AWError where error.code == .forbidden && !dryRun {
       // A body can refuse too, by what only it can see, such as whose token it is.
       throw await recorded(Refused(error: error, by: "rule"), act, actor, fresh)
@@ -129,6 +133,14 @@ public struct Acts: Sendable {
       logger.error("A refused act could not be recorded", metadata: ["error": "\(cause.chain)"])
       return AWError(refused.error.code, refused.error.message, next: refused.error.next, cause: cause)
     }
+  }
+
+  /// What a body throws when a rule that only it can see refuses the act: it is recorded, and the error reaches the
+  /// caller.
+  public struct Refusal: Error {
+    let error: AWError
+
+    public init(_ error: AWError) { self.error = error }
   }
 
   /// Rolls a dry run back and carries what it returned.

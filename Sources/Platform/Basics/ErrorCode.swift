@@ -59,6 +59,17 @@ extension ErrorCode {
   public static let credentialUnvalidated = ErrorCode("credential.not-validated", http: 409)
   public static let credentialExpired = ErrorCode("credential.expired", http: 409)
   public static let credentialShared = ErrorCode("credential.identity-shared", http: 409)
+  // Gates
+  public static let gateUnknown = ErrorCode("gate.unknown", http: 404)
+  public static let gateTrust = ErrorCode("gate.approvers-invalid", http: 400, exit: 2)
+  public static let gateNoRequester = ErrorCode("gate.requester-unknown", http: 403, exit: 4)
+  public static let gateNotSigned = ErrorCode("gate.not-signed", http: 403, exit: 4)
+  public static let gateAltered = ErrorCode("gate.altered", http: 403, exit: 4)
+  public static let gateUntrusted = ErrorCode("gate.signature-untrusted", http: 403, exit: 4)
+  public static let gateSelfSigned = ErrorCode("gate.self-signed", http: 403, exit: 4)
+  public static let gateOutOfScope = ErrorCode("gate.out-of-scope", http: 403, exit: 4)
+  public static let gateExpired = ErrorCode("gate.expired", http: 403, exit: 4)
+  public static let gateRevoked = ErrorCode("gate.revoked", http: 403, exit: 4)
   public static let validatorMissing = ErrorCode("credential.no-validator", http: 409)
   public static let vaultUnknown = ErrorCode("vault.unknown", http: 400, exit: 2)
   public static let vaultSettings = ErrorCode("vault.settings-invalid", http: 400, exit: 2)
@@ -173,6 +184,8 @@ extension ErrorCode {
     endpointInvalid, endpointTemplateInvalid, endpointSecretMissing, endpointNameUnknown, endpointAddressRefused,
     deliveryFailed, silenceWithoutEnd, pathKindUnknown, pathInvalid, pathUnreachable, pathHostKeyChanged,
     pathCredentialRefused, pathTLSFailed, pathAddressRefused, pathProgramMissing, pathCheckForgotten,
+    gateUnknown, gateTrust, gateNoRequester, gateNotSigned, gateAltered, gateUntrusted, gateSelfSigned, gateOutOfScope,
+    gateExpired, gateRevoked,
     credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
     secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,

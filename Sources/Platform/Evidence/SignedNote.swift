@@ -24,6 +24,9 @@ public struct EvidenceVerifierKey: Sendable, Equatable {
 
   public var text: String { "\(name)+\(Hex.encode(id))+\(Data([1] + publicKey).base64EncodedString())" }
 
+  /// `name+keyid`: which key it is, for people.
+  public var hint: String { "\(name)+\(Hex.encode(id))" }
+
   /// The first four bytes of SHA-256(name, line feed, 0x01, key).
   var id: [UInt8] { Array(SHA256.hash(data: Array(name.utf8) + [0x0A, 1] + publicKey).prefix(4)) }
 

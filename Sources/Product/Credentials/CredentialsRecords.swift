@@ -5,32 +5,33 @@ import Store
 
 /// The SQL of credentials: what is known of them, and never a value.
 public enum CredentialsRecords {
-  public static let migrations = [
-    Migration(
-      "credentials-0001",
-      [
-        """
-        CREATE TABLE credential (
-          org TEXT NOT NULL, surface TEXT NOT NULL, class TEXT NOT NULL, ref TEXT NOT NULL, version BIGINT NOT NULL,
-          place TEXT NOT NULL, fingerprint TEXT NOT NULL, set_by TEXT NOT NULL, set_at BIGINT NOT NULL, resolved TEXT,
-          validation TEXT, identity TEXT, removed_at BIGINT, PRIMARY KEY (org, surface))
-        """,
-        // The identity stands beside the validation that found it, because it is searched for.
-        "CREATE INDEX credential_identity ON credential (surface, identity)",
-      ])
-  ]
+  public static let migrations =
+    [
+      Migration(
+        "credentials-0001",
+        [
+          """
+          CREATE TABLE credential (
+            org TEXT NOT NULL, surface TEXT NOT NULL, class TEXT NOT NULL, ref TEXT NOT NULL, version BIGINT NOT NULL,
+            place TEXT NOT NULL, fingerprint TEXT NOT NULL, set_by TEXT NOT NULL, set_at BIGINT NOT NULL, resolved TEXT,
+            validation TEXT, identity TEXT, removed_at BIGINT, PRIMARY KEY (org, surface))
+          """,
+          // The identity stands beside the validation that found it, because it is searched for.
+          "CREATE INDEX credential_identity ON credential (surface, identity)",
+        ])
+    ] + GatesRecords.migrations + EgressBudget.migrations
 
   static func save(_ credential: Credential, in tx: Transaction) throws {
     try tx.run(
       """
       INSERT INTO credential (
         org, surface, class, ref, version, place, fingerprint, set_by, set_at, resolved, validation, identity,
-        removed_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+        gate, removed_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
       ON CONFLICT (org, surface) DO UPDATE SET class = excluded.class, ref = excluded.ref,
         version = excluded.version, place = excluded.place, fingerprint = excluded.fingerprint,
         set_by = excluded.set_by, set_at = excluded.set_at, resolved = excluded.resolved,
-        validation = excluded.validation, identity = excluded.identity, removed_at = NULL
+        validation = excluded.validation, identity = excluded.identity, gate = excluded.gate, removed_at = NULL
       """,
       [
         .id(credential.org), .text(credential.surface.rawValue), .text(credential.reference.kind.rawValue),
@@ -39,7 +40,7 @@ public enum CredentialsRecords {
         .text(credential.setBy), .time(credential.setAt),
         .text(try credential.lastResolved.map { try JSONValue(encoding: $0).canonical }),
         .text(try credential.lastValidated.map { try JSONValue(encoding: $0).canonical }),
-        .text(credential.identity),
+        .text(credential.identity), .text(credential.reference.gate?.text),
       ])
   }
 
@@ -89,7 +90,8 @@ public enum CredentialsRecords {
     let ref = try JSONValue.decode(SecretRef.self, from: row.text("ref"))
     return Credential(
       org: try row.id("org"), surface: try CredentialSurface(named: row.text("surface")),
-      reference: try reference(ref, row.text("class")), version: Int(try row.integer("version")),
+      reference: try reference(ref, row.text("class"), row.optionalText("gate")),
+      version: Int(try row.integer("version")),
       place: try JSONValue.decode(Credential.Place.self, from: row.text("place")),
       fingerprint: try row.text("fingerprint"), setBy: try row.text("set_by"), setAt: try row.time("set_at"),
       lastResolved: try row.optionalText("resolved").map {
@@ -98,13 +100,14 @@ public enum CredentialsRecords {
       lastValidated: try row.optionalText("validation").map { try JSONValue.decode(Validation.self, from: $0) })
   }
 
-  /// Only a fixture can have been written: nothing else has a value without a gate.
-  private static func reference(_ ref: SecretRef, _ name: String) throws -> CredentialRef {
-    guard CredentialClass(rawValue: name) == .fixture else {
+  private static func reference(_ ref: SecretRef, _ name: String, _ gate: String?) throws -> CredentialRef {
+    guard let kind = CredentialClass(rawValue: name),
+      let kept = CredentialRef.kept(ref, kind, gate: gate.flatMap { GateID($0) })
+    else {
       throw AWError(
-        .storeFailed, "The database holds a credential of the class \(name.quoted), which needs a gate.",
+        .storeFailed, "The database holds a credential of the class \(name.quoted) without its gate.",
         next: "Start the AW that wrote it, or restore a backup.")
     }
-    return .fixture(FixtureSecretRef(ref))
+    return kept
   }
 }

@@ -26,23 +26,22 @@ extension CredentialsService {
   public func validate(
     _ surface: CredentialSurface, org slug: Slug, as actor: Actor, dryRun: Bool = false
   ) async throws -> CredentialStanding {
-    let acts = acts
-    let credential = try await store.read { tx in
+    let (acts, trust, now) = (acts, trust, clock.now)
+    let (credential, gate) = try await store.read { tx in
       try acts.authorise(.credentialManage, as: actor, in: tx)
       let org = try Self.org(slug, in: tx)
       guard let credential = try CredentialsRecords.find(surface, of: org.id, in: tx) else {
         throw Self.unknown(surface, slug)
       }
-      return credential
+      return (credential, try Self.openGate(of: credential, trust, at: now, in: tx))
     }
-    let now = clock.now
     let found: Validation
     if dryRun {
-      guard vendors != nil else { throw FixtureVendors.missing }
+      guard gate != nil || courier.vendors != nil else { throw FixtureVendors.missing }
       found = Validation(
         version: credential.version, outcome: .indeterminate, reason: "not asked: a rehearsal", identity: nil, at: now)
     } else {
-      found = try await ask(about: credential, at: now)
+      found = try await ask(about: credential, allowedBy: gate, at: now)
     }
     let act = Act(
       .credentialManage, kind: .credentialValidated, subject: Self.subject(slug, surface), org: credential.org.text,
@@ -61,7 +60,7 @@ extension CredentialsService {
       current.lastValidated = found
       current.lastResolved = .init(at: now, by: "validation")
       try CredentialsRecords.save(current, in: tx)
-      let standing = try Self.standing(of: current, at: now, in: tx)
+      let standing = try Self.standing(of: current, trust, at: now, in: tx)
       context.record("status", .string(standing.status.rawValue))
       // The others are blocked by it as well.
       for org in try [current.org] + CredentialsRecords.sharing(current, in: tx) {
@@ -72,59 +71,73 @@ extension CredentialsService {
     }
   }
 
-  private func ask(about credential: Credential, at now: Timestamp) async throws -> Validation {
-    guard let vendors else { throw FixtureVendors.missing }
+  /// - Parameter gate: what `openGate` found; nil for a fixture alone.
+  func ask(
+    about credential: Credential, allowedBy gate: CredentialGate?, at now: Timestamp
+  ) async throws -> Validation {
     let value = try await vaults.source(credential.place.vault).read(credential.place.key)
+    func found(_ outcome: Validation.Outcome, _ reason: String, _ identity: String?) -> Validation {
+      Validation(version: credential.version, outcome: outcome, reason: reason, identity: identity, at: now)
+    }
     // What somebody else keeps can change behind AW's back.
     guard fingerprinter.fingerprint(of: value) == credential.fingerprint else {
-      return Validation(
-        version: credential.version, outcome: .invalid,
-        reason: "the vault holds another value than the one that was recorded", identity: nil, at: now)
+      return found(.invalid, "the vault holds another value than the one that was recorded", nil)
     }
-    switch credential.reference {
-    case .fixture(let fixture):
-      let (outcome, reason, identity) = await VendorCourier(vendors: vendors)
-        .validate(value, of: fixture, credential.surface)
-      return Validation(
-        version: credential.version, outcome: outcome, reason: reason,
-        identity: outcome == .valid ? identity ?? "key/\(credential.fingerprint)" : nil, at: now)
-    // Neither can be: each holds a gate, and there is none.
-    case .controlledNonProduction(let controlled): switch controlled.gate {}
-    case .real(let real): switch real.gate {}
-    }
+    let (outcome, reason, identity) =
+      switch (credential.reference, gate) {
+      case (.fixture(let fixture), _): try await courier.validate(value, of: fixture, credential.surface)
+      case (.controlledNonProduction, let gate?), (.real, let gate?):
+        try await courier.validate(value, allowedBy: gate)
+      case (.controlledNonProduction, nil), (.real, nil): throw CredentialGuardrails.refusal(credential.reference.kind)
+      }
+    return found(outcome, reason, outcome == .valid ? identity ?? "key/\(credential.fingerprint)" : nil)
   }
 
   // MARK: - Standing
 
   public func standings(org slug: Slug) async throws -> [CredentialStanding] {
-    let now = clock.now
+    let (now, trust) = (clock.now, trust)
     return try await store.read { tx in
-      try Self.standings(of: try Self.org(slug, in: tx).id, at: now, in: tx)
+      try Self.standings(of: try Self.org(slug, in: tx).id, trust, at: now, in: tx)
     }
   }
 
   public func standing(_ surface: CredentialSurface, org slug: Slug) async throws -> CredentialStanding {
-    let now = clock.now
+    let (now, trust) = (clock.now, trust)
     return try await store.read { tx in
       let org = try Self.org(slug, in: tx)
       guard let credential = try CredentialsRecords.find(surface, of: org.id, in: tx) else {
         throw Self.unknown(surface, slug)
       }
-      return try Self.standing(of: credential, at: now, in: tx)
+      return try Self.standing(of: credential, trust, at: now, in: tx)
     }
   }
 
   /// How the credentials of an Org stand, by surface.
   public static func standings(
-    of org: OrgID, at now: Timestamp, in tx: Transaction
+    of org: OrgID, _ trust: GateTrust, at now: Timestamp, in tx: Transaction
   ) throws -> [CredentialStanding] {
-    try CredentialsRecords.all(of: org, in: tx).map { try standing(of: $0, at: now, in: tx) }
+    try CredentialsRecords.all(of: org, in: tx).map { try standing(of: $0, trust, at: now, in: tx) }
   }
 
-  static func standing(of credential: Credential, at now: Timestamp, in tx: Transaction) throws -> CredentialStanding {
+  static func standing(
+    of credential: Credential, _ trust: GateTrust, at now: Timestamp, in tx: Transaction
+  ) throws -> CredentialStanding {
     let others = try CredentialsRecords.sharing(credential, in: tx)
     return CredentialStanding(
-      credential: credential, status: .of(credential, isShared: !others.isEmpty, at: now),
+      credential: credential,
+      status: .of(
+        credential, isShared: !others.isEmpty, isOpen: try isOpen(credential, trust, at: now, in: tx), at: now),
       sharedWith: try others.compactMap { try FleetRecords.org($0, in: tx)?.slug }.sorted())
+  }
+
+  private static func isOpen(
+    _ credential: Credential, _ trust: GateTrust, at now: Timestamp, in tx: Transaction
+  ) throws -> Bool {
+    guard let kind = credential.reference.kind.gated else { return true }
+    let use = GateUse(org: credential.org, surface: credential.surface, class: kind)
+    guard case .success = GateCheck.choose(try GatesRecords.of(credential.org, in: tx), for: use, trust, at: now)
+    else { return false }
+    return true
   }
 }

@@ -19,8 +19,8 @@ public struct CredentialsService: Sendable {
   let sealed: Vault
   let vaults: CredentialVaults
   let fingerprinter: Fingerprinter
-  /// Nil when there are none: then nothing is validated.
-  let vendors: FixtureVendors?
+  let courier: VendorCourier
+  let trust: GateTrust
   let clock: WallClock
   let logger: Logger
   /// Told inside every act that changed how an Org's credentials stand: what follows is in the same transaction.
@@ -32,9 +32,13 @@ public struct CredentialsService: Sendable {
   public typealias Settled =
     @Sendable (OrgID, Actor, (id: ActID, kind: EvidenceKind), Timestamp, Transaction) throws -> Void
 
+  /// - Parameters:
+  ///   - vendors: nil when there are none: then no fixture is validated.
+  ///   - egress: names the address by which questions to vendors leave; whoever has one name shares a budget.
   public init(
     acts: Acts, store: Store, sealed: Vault, vaults: CredentialVaults, fingerprinter: Fingerprinter,
-    vendors: FixtureVendors?, clock: WallClock, logger: Logger,
+    vendors: FixtureVendors?, endpoints: VendorEndpoints = .published, egress: String = "default", trust: GateTrust,
+    clock: WallClock, logger: Logger,
     settled: @escaping Settled = { _, _, _, _, _ in }, changed: @escaping @Sendable () -> Void = {}
   ) {
     self.acts = acts
@@ -42,7 +46,9 @@ public struct CredentialsService: Sendable {
     self.sealed = sealed
     self.vaults = vaults
     self.fingerprinter = fingerprinter
-    self.vendors = vendors
+    self.trust = trust
+    courier = VendorCourier(
+      vendors: vendors, endpoints: endpoints, budget: EgressBudget(store: store, clock: clock, egress: egress))
     self.settled = settled
     self.clock = clock
     self.logger = logger
@@ -82,26 +88,28 @@ public struct CredentialsService: Sendable {
     let surface = try CredentialSurface(named: request.surface)
     let kind = try request.class.map { try CredentialClass(named: $0) } ?? .fixture
     let (org, present) = try await standing(slug, surface)
+    var details: [String: JSONValue] = ["surface": .string(surface.rawValue), "class": .string(kind.rawValue)]
+    if let gated = kind.gated {
+      let use = GateUse(org: org.id, surface: surface, class: gated)
+      details["gate"] = try await gate(use, slug, details, as: actor, dryRun: dryRun)
+    }
     let act = Act(
       .credentialManage, kind: .credentialSet, subject: Self.subject(slug, surface), org: org.id.text,
-      details: ["surface": .string(surface.rawValue), "class": .string(kind.rawValue)])
-    guard kind == .fixture else {
-      // The guardrail refuses it, and with that it is recorded; nothing may slip through without one either.
-      try await acts.perform(act, as: actor, dryRun: dryRun) { _, _ in throw CredentialGuardrails.refusal(kind) }
-      throw CredentialGuardrails.refusal(kind)
-    }
+      details: .object(details))
     try await allowed(actor)
     let vault = request.vault ?? vaults.writes
     let taken = try await take(value, request, vault)
-    if let refusal = CredentialIntake.refusal(of: CredentialIntake.verdict(on: taken, for: surface), for: surface) {
-      throw refusal
-    }
+    let refusal =
+      kind == .fixture
+      ? CredentialIntake.refusal(of: CredentialIntake.verdict(on: taken, for: surface), for: surface)
+      : CredentialIntake.gatedRefusal(of: taken, for: surface)
+    if let refusal { throw refusal }
     let version = present + 1
     let fingerprint = fingerprinter.fingerprint(of: taken)
-    let reference = CredentialRef.fixture(
-      FixtureSecretRef(try Credential.ref(org: org.slug, surface, version: version)))
+    let ref = try Credential.ref(org: org.slug, surface, version: version)
     return try await placed(taken, request, in: vault, org: org.slug, surface, version, dryRun: dryRun) { place in
-      try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
+      try await acts.perform(act, as: actor, dryRun: dryRun) { [trust] tx, context in
+        let reference = try Self.reference(ref, kind, surface, of: org, trust, at: context.at, in: tx)
         try Self.check(request, surface, of: org.id, expected: present, in: tx)
         let credential = Credential(
           org: org.id, surface: surface, reference: reference, version: version, place: place,
@@ -164,6 +172,40 @@ public struct CredentialsService: Sendable {
       let org = try Self.org(slug, in: tx)
       return (org, try CredentialsRecords.version(surface, of: org.id, in: tx))
     }
+  }
+
+  /// The gate that is open for something, before any value is looked at.
+  ///
+  /// - Throws: what refuses it, recorded.
+  func gate(
+    _ use: GateUse, _ slug: Slug, _ details: [String: JSONValue], as actor: Actor, dryRun: Bool
+  ) async throws -> JSONValue {
+    let (acts, trust, now) = (acts, trust, clock.now)
+    let found = try await store.read { tx in
+      GateCheck.choose(try GatesRecords.of(use.org, in: tx), for: use, trust, at: now)
+    }
+    switch found {
+    case .success(let gate): return .string(gate.id.text)
+    case .failure(let refusal):
+      let error = refusal.error(use.class.credentialClass, use.surface, slug)
+      // Of an Org without any gate the guardrail itself says so.
+      let marked = refusal == .missing ? details : details.merging(["gate": "closed"]) { $1 }
+      let act = Act(
+        .credentialManage, kind: .credentialSet, subject: Self.subject(slug, use.surface), org: use.org.text,
+        details: .object(marked))
+      try await acts.perform(act, as: actor, dryRun: dryRun) { _, _ in throw Acts.Refusal(error) }
+      throw error
+    }
+  }
+
+  /// The reference of a new version: of a gated class only with a gate that is open in this transaction.
+  static func reference(
+    _ ref: SecretRef, _ kind: CredentialClass, _ surface: CredentialSurface, of org: Org, _ trust: GateTrust,
+    at now: Timestamp, in tx: Transaction
+  ) throws -> CredentialRef {
+    guard let gated = kind.gated else { return .fixture(FixtureSecretRef(ref)) }
+    let use = GateUse(org: org.id, surface: surface, class: gated)
+    return .new(ref, allowedBy: try openGate(for: use, org: org.slug, trust, at: now, in: tx))
   }
 
   /// Before anything is asked of a vault, whose answers would tell a stranger something.
@@ -249,6 +291,7 @@ public struct CredentialsService: Sendable {
 
   private static func record(_ credential: Credential, in context: inout ActContext) {
     context.record("class", .string(credential.reference.kind.rawValue))
+    if let gate = credential.reference.gate { context.record("gate", .string(gate.text)) }
     context.record("reference", .string(credential.reference.ref.description))
     context.record("version", .integer(Int64(credential.version)))
     context.record("vault", .string(credential.place.vault))
@@ -274,20 +317,21 @@ public struct CredentialsService: Sendable {
   }
 }
 
-/// What no actor may do, whatever the role: hold a credential that could open something.
+/// What no actor may do, whatever the role: hold a credential that could open something, without a gate.
 public enum CredentialGuardrails {
   public static let all: [Guardrail] = [fixturesOnly]
 
   static let fixturesOnly: Guardrail = { act in
     guard act.kind == .credentialSet, let name = act.details["class"]?.stringValue else { return nil }
     let kind = CredentialClass(rawValue: name)
-    return kind == .fixture ? nil : refusal(kind ?? .real)
+    // That a gate is named lets nobody through: the act's body cannot make the reference without an open one.
+    return kind == .fixture || act.details["gate"] != nil ? nil : refusal(kind ?? .real)
   }
 
   static func refusal(_ kind: CredentialClass) -> AWError {
     AWError(
       .credentialClassRefused,
       "A credential of the class \(kind.rawValue) is refused: no signed gate allows one for this Org and surface.",
-      next: "Set a fixture. Other classes need a signed gate, which this release cannot open.")
+      next: "Set a fixture, or ask for a gate that an approver signs: 'aw gate request'.")
   }
 }

@@ -21,31 +21,66 @@ public struct FixtureVendors: Sendable {
   }
 }
 
-/// Asks vendors. A fixture goes to the simulated ones by its type; no other reference has a way to be asked about here.
+/// Asks vendors. A fixture goes to the simulated ones by its type; a value of a gated class goes to the vendor itself,
+/// and only with a gate in hand.
 struct VendorCourier: Sendable {
-  let vendors: FixtureVendors
+  let vendors: FixtureVendors?
+  let endpoints: VendorEndpoints
+  let budget: EgressBudget
   var within = CredentialLimits.vendorWithin
+
+  typealias Found = (outcome: Validation.Outcome, reason: String, identity: String?)
+
+  /// - Throws: `validatorMissing` when there are no simulated vendors.
+  func validate(_ value: Secret, of credential: FixtureSecretRef, _ surface: CredentialSurface) async throws -> Found {
+    guard let vendors else { throw FixtureVendors.missing }
+    let check = VendorCheck(surface: surface)
+    return try await validate(value) { await ask(check, $0, at: "\(vendors.url)/\(check.vendor)") }
+  }
+
+  func validate(_ value: Secret, allowedBy gate: CredentialGate) async throws -> Found {
+    try await validate(value) { try await look($0, gate.surface) }
+  }
+
+  /// Asks once what the vendor says to a value, without a corrupted copy: enough to show that it is refused.
+  func reading(
+    of value: Secret, _ credential: FixtureSecretRef, _ surface: CredentialSurface
+  ) async throws -> VendorCheck.Reading {
+    guard let vendors else { throw FixtureVendors.missing }
+    let check = VendorCheck(surface: surface)
+    return await ask(check, value, at: "\(vendors.url)/\(check.vendor)")
+  }
+
+  func reading(of value: Secret, allowedBy gate: CredentialGate) async throws -> VendorCheck.Reading {
+    try await look(value, gate.surface)
+  }
+
+  /// At the vendor itself, within the budget.
+  private func look(_ value: Secret, _ surface: CredentialSurface) async throws -> VendorCheck.Reading {
+    let check = VendorCheck(surface: surface)
+    guard let base = endpoints.base(of: check.vendor) else { return .unclear("AW knows no address of the vendor") }
+    return try await budget.spend(on: surface) { await ask(check, value, at: base) }
+  }
 
   /// One validation: the value, then a corrupted copy, which is tried only when the value was let in. A vendor that
   /// counts refusals (Discord bans for 10,000 in 10 minutes) is so asked at most once in vain.
-  func validate(
-    _ value: Secret, of credential: FixtureSecretRef, _ surface: CredentialSurface
-  ) async -> (outcome: Validation.Outcome, reason: String, identity: String?) {
-    let check = VendorCheck(surface: surface)
-    let real = await ask(check, value)
+  private func validate(
+    _ value: Secret, _ ask: (Secret) async throws -> VendorCheck.Reading
+  ) async throws -> Found {
+    let real = try await ask(value)
     var control: VendorCheck.Reading?
     var identity: String?
     if case .accepted(let found) = real {
       identity = found
-      if let corrupted = ValidationVerdict.corrupted(value) { control = await ask(check, corrupted) }
+      if let corrupted = ValidationVerdict.corrupted(value) { control = try await ask(corrupted) }
     }
     let (outcome, reason) = ValidationVerdict.outcome(of: real, control: control)
     return (outcome, reason, outcome == .valid ? identity : nil)
   }
 
-  private func ask(_ check: VendorCheck, _ value: Secret) async -> VendorCheck.Reading {
+  private func ask(_ check: VendorCheck, _ value: Secret, at base: String) async -> VendorCheck.Reading {
     let question = check.question(with: value)
-    var request = HTTPClientRequest(url: question.path.withText { "\(vendors.url)/\(check.vendor)\($0)" })
+    var request = HTTPClientRequest(url: question.path.withText { base + $0 })
     for (name, value) in question.headers { value.withText { request.headers.add(name: name, value: $0) } }
     request.headers.add(name: "user-agent", value: "AW")
     let prepared = request

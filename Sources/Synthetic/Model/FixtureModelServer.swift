@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// The fixture model behind a port, and the simulated vendors below `/vendors` of it.
+/// The fixture model behind a port, and the simulated vendors below the doors of `VendorDesk`.
 public struct FixtureModelServer: Sendable {
   public let port: Int
   private let listener: NIOAsyncChannel<HTTPChannel, Never>
@@ -14,6 +14,8 @@ public struct FixtureModelServer: Sendable {
   private let logger: Logger
   /// Awaited before each answer: tests hold the model back with it.
   private let gate: (@Sendable () async -> Void)?
+  /// What the simulated vendors know.
+  public let desk = VendorDesk()
 
   /// Opens the port; `key` is the bearer token that callers must send, when there is one.
   public static func open(
@@ -84,11 +86,12 @@ public struct FixtureModelServer: Sendable {
     _ request: HTTPRequestHead, _ body: [UInt8],
     _ outbound: NIOAsyncChannelOutboundWriter<HTTPPart<HTTPResponseHead, ByteBuffer>>
   ) async throws {
-    let vendors = "/vendors"
-    if request.uri.hasPrefix(vendors + "/") {
+    if let door = VendorDesk.Door.allCases.first(where: { request.uri.hasPrefix($0.rawValue + "/") }) {
       let headers = Dictionary(request.headers.map { ($0.name.lowercased(), $0.value) }) { first, _ in first }
       let answer = Vendors.answer(
-        to: .init(path: String(request.uri.dropFirst(vendors.count)), headers: headers))
+        to: .init(
+          method: request.method.rawValue, path: String(request.uri.dropFirst(door.rawValue.count)), headers: headers),
+        at: door, desk)
       return try await send(answer.status, answer.headers, answer.body, to: request, outbound)
     }
     await gate?()

@@ -27,6 +27,7 @@ enum Vendors {
   }
 
   struct Request {
+    var method = "GET"
     var path: String
     /// Lower-case names.
     var headers: [String: String]
@@ -49,14 +50,29 @@ enum Vendors {
     }
   }
 
-  /// - Parameter path: behind `/vendors`: `/openai/v1/me`.
-  static func answer(to request: Request) -> Answer {
+  /// `DELETE` of what is asked otherwise revokes the credential that is shown.
+  ///
+  /// - Parameter request: its path is what stands behind the door: `/openai/v1/me`.
+  static func answer(to request: Request, at door: VendorDesk.Door, _ desk: VendorDesk) -> Answer {
     let path = request.path.split(separator: "?", maxSplits: 1).first.map(String.init) ?? ""
     let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
     guard parts.count == 2, let vendor = Vendor(rawValue: parts[0]), vendor.serves("/" + parts[1]) else {
       return .json(404, ["error": "not found"])
     }
     let shown = vendor.credential(request, "/" + parts[1])
+    desk.came(to: door, with: shown, isFixture: vendor.claimed(shown) != nil)
+    if desk.isRevoked(shown) { return vendor.refusal(shown) }
+    if request.method == "DELETE" {
+      desk.revoke(shown)
+      return Answer(status: 204, body: "")
+    }
+    switch door {
+    case .accounts: return desk.account(of: shown).map { vendor.welcome($0) } ?? vendor.refusal(shown)
+    case .fixtures: return answer(to: shown, at: vendor)
+    }
+  }
+
+  private static func answer(to shown: String, at vendor: Vendor) -> Answer {
     // A corrupted copy belongs to the same place, so that an endpoint which does not check shows itself.
     if let temper = vendor.claimed(shown).flatMap(Temper.of), let answer = answer(of: temper, at: vendor, shown) {
       return answer

@@ -4,6 +4,7 @@ public enum Permission: String, Sendable, CaseIterable, Codable {
   case orgCreate = "org.create"
   case orgOnboard = "org.onboard"
   case credentialManage = "credential.manage"
+  case gateManage = "gate.manage"
   case instanceCreate = "instance.create"
   case instanceControl = "instance.control"
   case instanceRemove = "instance.remove"

@@ -20,11 +20,6 @@ public enum CredentialClass: String, Codable, Sendable, CaseIterable {
   }
 }
 
-/// A signed decision that lets one Org hold credentials of a class, for named surfaces, until a date.
-///
-/// It has no value: this release can open no gate. Whatever needs one cannot be made, and the compiler knows.
-public enum CredentialGate: Sendable, Equatable {}
-
 /// A reference to a value that can authenticate nowhere.
 public struct FixtureSecretRef: Sendable, Equatable {
   public let ref: SecretRef
@@ -34,15 +29,17 @@ public struct FixtureSecretRef: Sendable, Equatable {
 /// A reference to a key of a controlled environment that is nobody's production.
 public struct NonProductionSecretRef: Sendable, Equatable {
   public let ref: SecretRef
-  public let gate: CredentialGate
-  init(_ ref: SecretRef, allowedBy gate: CredentialGate) { (self.ref, self.gate) = (ref, gate) }
+  /// The gate under which it was set. Whether one is open now is asked at each use.
+  public let gate: GateID
+  fileprivate init(_ ref: SecretRef, _ gate: GateID) { (self.ref, self.gate) = (ref, gate) }
 }
 
 /// A reference to a customer's own key.
 public struct RealSecretRef: Sendable, Equatable {
   public let ref: SecretRef
-  public let gate: CredentialGate
-  init(_ ref: SecretRef, allowedBy gate: CredentialGate) { (self.ref, self.gate) = (ref, gate) }
+  /// The gate under which it was set. Whether one is open now is asked at each use.
+  public let gate: GateID
+  fileprivate init(_ ref: SecretRef, _ gate: GateID) { (self.ref, self.gate) = (ref, gate) }
 }
 
 /// A reference with its class. There is no initialiser from one class to another.
@@ -50,6 +47,33 @@ public enum CredentialRef: Sendable, Equatable {
   case fixture(FixtureSecretRef)
   case controlledNonProduction(NonProductionSecretRef)
   case real(RealSecretRef)
+
+  /// The only way to a reference of a class that needs a gate, but for what the database holds.
+  static func new(_ ref: SecretRef, allowedBy gate: CredentialGate) -> CredentialRef {
+    switch gate.class {
+    case .controlledNonProduction: .controlledNonProduction(NonProductionSecretRef(ref, gate.id))
+    case .real: .real(RealSecretRef(ref, gate.id))
+    }
+  }
+
+  /// What the database holds. It opens nothing: whatever uses the value asks for a gate first.
+  static func kept(_ ref: SecretRef, _ kind: CredentialClass, gate: GateID?) -> CredentialRef? {
+    switch (kind, gate) {
+    case (.fixture, nil): .fixture(FixtureSecretRef(ref))
+    case (.controlledNonProduction, let gate?): .controlledNonProduction(NonProductionSecretRef(ref, gate))
+    case (.real, let gate?): .real(RealSecretRef(ref, gate))
+    default: nil
+    }
+  }
+
+  /// The gate under which it was set; nil for fixtures.
+  public var gate: GateID? {
+    switch self {
+    case .fixture: nil
+    case .controlledNonProduction(let controlled): controlled.gate
+    case .real(let real): real.gate
+    }
+  }
 
   public var ref: SecretRef {
     switch self {

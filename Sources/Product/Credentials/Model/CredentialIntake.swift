@@ -47,4 +47,29 @@ enum CredentialIntake {
       return AWError(.credentialShape, "The value does not have the form of a fixture of \(surface.title).", next: make)
     }
   }
+
+  /// Why a value cannot be kept under a gate; nil when it can. Nothing about it is proven by that: it has the form of
+  /// what the vendor gives out.
+  static func gatedRefusal(of value: Secret, for surface: CredentialSurface) -> AWError? {
+    let verdict = verdict(on: value, for: surface)
+    let isMarked = value.withText { $0.contains(FixtureValue.mark) }
+    return switch verdict {
+    case .looksReal(surface) where !isMarked: nil
+    // A damaged fixture is one too: no vendor is to be asked about it.
+    case .fixture, .fixtureOf,
+      .looksReal(_) where isMarked, .unknown where isMarked:
+      AWError(
+        .credentialShape, "The value is a fixture, and this class holds what the vendor gave out.",
+        next: "Set it as a fixture, or give the vendor's own value.")
+    case .empty, .tooLong: refusal(of: verdict, for: surface)
+    case .looksReal(let other):
+      AWError(
+        .credentialShape, "The value has the form of \(other.title), not of \(surface.title). It was not kept.",
+        next: "Give the value that belongs to this surface.")
+    case .unknown:
+      AWError(
+        .credentialShape, "The value does not have the form of \(surface.title). It was not kept and is not shown.",
+        next: "Copy it anew from the vendor.")
+    }
+  }
 }

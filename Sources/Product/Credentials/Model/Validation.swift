@@ -83,9 +83,16 @@ public enum CredentialStatus: String, Codable, Sendable, CaseIterable {
   case expired
   /// Another Org has a credential of the same identity: both are blocked until one of them has another.
   case shared
+  /// No gate allows this class for it now: it is not used.
+  case gateClosed = "gate-closed"
 
-  /// - Parameter isShared: another Org's present credential for the same surface proved the same identity.
-  static func of(_ credential: Credential, isShared: Bool, at now: Timestamp) -> CredentialStatus {
+  /// - Parameters:
+  ///   - isShared: another Org's present credential for the same surface proved the same identity.
+  ///   - isOpen: a gate allows it now; of fixtures, which need none, always.
+  static func of(
+    _ credential: Credential, isShared: Bool, isOpen: Bool = true, at now: Timestamp
+  ) -> CredentialStatus {
+    guard isOpen else { return .gateClosed }
     guard let validation = credential.lastValidated, validation.version == credential.version else { return .present }
     switch validation.outcome {
     case .invalid: return .invalid
