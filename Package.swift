@@ -123,7 +123,7 @@ let product: [Target] = [
     ]),
   room(
     "Onboarding", "Product/Onboarding",
-    ["Basics", "Store", "Evidence", "Access", "Work", "Web", "Link", "Fleet", crypto]),
+    ["Basics", "Store", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
     resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
@@ -226,7 +226,10 @@ let roomTests: [Target] = [
     ]),
   tests(
     "OnboardingTests", "Product/OnboardingTests",
-    ["Onboarding", "Fleet", "Link", "Work", "Access", "Evidence", "Store", "Basics", "TestSupport", logging]),
+    [
+      "Onboarding", "OpenClaw", "Fleet", "Link", "Work", "Access", "Evidence", "Store", "Basics", "TestSupport",
+      logging,
+    ]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",

@@ -15,12 +15,17 @@ public enum InstanceConfiguration {
     public var bind: Bind
     public var workspace: String?
     public var model: Model?
+    /// Governed keys and their values, by dotted path.
+    public var hardening: [String: JSONValue]
 
-    public init(port: Int, bind: Bind, workspace: String? = nil, model: Model? = nil) {
+    public init(
+      port: Int, bind: Bind, workspace: String? = nil, model: Model? = nil, hardening: [String: JSONValue] = [:]
+    ) {
       self.port = port
       self.bind = bind
       self.workspace = workspace
       self.model = model
+      self.hardening = hardening
     }
   }
 
@@ -65,7 +70,9 @@ public enum InstanceConfiguration {
     }
     // Agents are a list before 2026.8 and a map after it. The agent `main` is there without being named in either.
     document["agents"] = ["defaults": .object(defaults)]
-    return .object(document)
+    return GovernedKey.known(settings.hardening, to: version).reduce(.object(document)) {
+      $0.setting($1.value, at: $1.key)
+    }
   }
 
   private static func provider(_ model: Model) -> JSONValue {

@@ -174,6 +174,31 @@ struct DirectoryTests {
     #expect(record.hasDrifted(found: "x") && record.hasDrifted(found: nil))
   }
 
+  @Test("what is pinned is set in a file that is somebody else's, and the rest of it stays")
+  func pinned() throws {
+    let pinned: [String: JSONValue] = ["tools.exec.security": "deny", "tools.deny": ["a"], "hooks.enabled": false]
+    let theirs = Array(
+      """
+      { // by hand
+        tools: { exec: { security: "full", ask: "off" }, deny: ["a"] }, channels: { irc: { nick: "x" } },
+        hooks: true,
+      }
+      """.utf8)
+    #expect(PinnedConfiguration.departures(theirs, pinned) == ["hooks.enabled", "tools.exec.security"])
+    let mended = Array(try #require(PinnedConfiguration.mended(theirs, pinned)).utf8)
+    #expect(
+      try JSONValue(parsing: mended) == [
+        "tools": ["exec": ["security": "deny", "ask": "off"], "deny": ["a"]], "channels": ["irc": ["nick": "x"]],
+        "hooks": ["enabled": false],
+      ])
+    #expect(PinnedConfiguration.departures(mended, pinned).isEmpty)
+    #expect(PinnedConfiguration.mended(mended, pinned) == nil)
+    for bytes in [[], Array("{".utf8), Array("[]".utf8)] as [[UInt8]] {
+      #expect(PinnedConfiguration.mended(bytes, pinned) == nil)
+    }
+    #expect(PinnedConfiguration.departures(theirs, [:]).isEmpty)
+  }
+
   @Test("every value of an environment survives its file")
   func environment() {
     let values = ["A": "plain", "B": "two\nlines\r\n", "C": #"back\slash\n"#, "D": "", "E": "x=y # z", "F": "ü"]

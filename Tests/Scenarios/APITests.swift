@@ -6,6 +6,7 @@ import Evidence
 import Fleet
 import Foundation
 import Store
+import Onboarding
 import Testing
 import Work
 
@@ -128,6 +129,10 @@ struct APITests {
       _ = try await scene.client.send(.post, "/orgs/\(org)/onboarding", body: body)
     }
     _ = try await scene.client.send(.post, "/orgs/globex/onboarding/hold", body: ["reason": "a test"])
+    _ = try await scene.control.onboarding.askException(
+      .init(
+        key: "tools.exec.security", value: "allowlist", owner: "Ada", reason: "a test",
+        until: WallClock.system.now.advanced(by: .seconds(3_600))), org: Slug("globex"), as: Scene.actor)
   }
 
   /// What of alerts has to be there, so that its writers have something to rehearse on.
@@ -180,6 +185,19 @@ struct APITests {
   private static let rehearsals: [String: (path: String, body: JSONValue?)] = [
     "POST /api/v1/orgs": ("/orgs", ["slug": "later"]),
     "POST /api/v1/orgs/{org}/onboarding": ("/orgs/acme/onboarding", ["surfaces": ["channels.slack.botToken"]]),
+    "POST /api/v1/orgs/{org}/onboarding/exceptions": (
+      "/orgs/acme/onboarding/exceptions",
+      [
+        "key": "tools.profile", "value": "full", "owner": "Ada", "reason": "later",
+        "until": .string("\(WallClock.system.now.advanced(by: .seconds(3_600)))"),
+      ]
+    ),
+    "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve": (
+      "/orgs/globex/onboarding/exceptions/tools.exec.security/approve", nil
+    ),
+    "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/withdraw": (
+      "/orgs/globex/onboarding/exceptions/tools.exec.security/withdraw", nil
+    ),
     "POST /api/v1/orgs/{org}/onboarding/hold": ("/orgs/acme/onboarding/hold", ["reason": "later"]),
     "POST /api/v1/orgs/{org}/onboarding/release": ("/orgs/globex/onboarding/release", nil),
     "POST /api/v1/orgs/{org}/onboarding/provision": ("/orgs/acme/onboarding/provision", nil),

@@ -121,7 +121,7 @@ public final class ControlPlane: Sendable {
     let steps = InstanceSteps(
       store: store, vault: vault, paths: paths, evidence: evidence, outbox: outbox, index: index,
       samples: samples, share: share, clock: clock, version: Release.version, model: settings.model,
-      readyWithin: settings.readyWithin)
+      readyWithin: settings.readyWithin, hardening: { try OnboardingLedger.hardening(of: $0, at: $1, in: $2) })
     watch = ChainWatch(
       walk: walk, steps: steps,
       policy: policy, conscience: conscience, metrics: metrics, logger: logger,
@@ -229,7 +229,7 @@ public final class ControlPlane: Sendable {
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
       routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
         + CredentialsRoutes(service: credentials).routes + GatesRoutes(service: credentials).routes
-        + OnboardingRoutes(service: onboarding).routes
+        + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
         try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,

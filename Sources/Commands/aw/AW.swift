@@ -29,9 +29,8 @@ struct AW: AsyncParsableCommand {
       CommandGroup(
         name: "Change",
         subcommands: [
-          OrgCommands.self, CredentialCommands.self, GateCommands.self, HostCommands.self, InstanceCommands.self,
-          PathCommands.self,
-          AuthorityCommands.self,
+          OrgCommands.self, BaselineCommands.self, CredentialCommands.self, GateCommands.self,
+          HostCommands.self, InstanceCommands.self, PathCommands.self, AuthorityCommands.self,
           OperatorCommands.self,
         ]),
     ])

@@ -13,7 +13,8 @@ extension OrgCommands {
     static let configuration = CommandConfiguration(
       abstract: "Onboard an Org: show where it is, what is missing and who acts next; or go on with it.",
       discussion: """
-        Without options it shows. With --contact-…, --instance or --surface it begins the onboarding, or changes it.
+        Without options it shows. With --contact-…, --instance, --surface, --baseline or --set it begins the onboarding,
+        or changes it; --dry-run shows what another baseline would change.
         Nobody sets its state: that follows from what is there.
         """)
 
@@ -26,6 +27,12 @@ extension OrgCommands {
     @Option(help: "The Host; without it AW chooses.") var host: Slug?
     @Option(name: .customLong("surface"), help: "A model or channel that it is to have; may be repeated, and replaces.")
     var surfaces: [String] = []
+    @Option(help: "The OpenClaw settings that it has at least: see 'aw baseline list'.") var baseline: String?
+    @Option(
+      name: .customLong("set"),
+      help: ArgumentHelp(
+        "A setting that is stricter than the baseline's; may be repeated, and replaces.", valueName: "key=value"))
+    var overlay: [String] = []
     @Option(help: "The version that the changes are made on; another one there is a conflict.") var ifVersion: Int?
     @Option(help: "Keep it from going on, for this reason.") var hold: String?
     @Flag(help: "Let it go on.") var release = false
@@ -42,11 +49,30 @@ extension OrgCommands {
           throw AWError(
             .usage, "A contact has a name and an address.", next: "Give --contact-name and --contact-email.")
         }
+        let overlay = try settings
         let request = OnboardingService.SaveRequest(
           contact: contactName.map { .init(name: $0, email: contactEmail ?? "") },
           instance: instance.map { .init(slug: $0, runtime: runtime, image: image, host: host) },
-          surfaces: surfaces.isEmpty ? nil : surfaces, version: ifVersion)
-        return request.contact == nil && request.instance == nil && request.surfaces == nil ? nil : request
+          surfaces: surfaces.isEmpty ? nil : surfaces, baseline: baseline, overlay: overlay, version: ifVersion)
+        let isEmpty =
+          request.contact == nil && request.instance == nil && request.surfaces == nil && baseline == nil
+          && overlay == nil
+        return isEmpty ? nil : request
+      }
+    }
+
+    private var settings: [String: JSONValue]? {
+      get throws {
+        guard !overlay.isEmpty else { return nil }
+        let pairs = try overlay.map { text in
+          let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+          guard parts.count == 2 else {
+            throw AWError(
+              .usage, "\(text.quoted) is no setting.", next: "Write it like tools.exec.security=deny.")
+          }
+          return (parts[0], BaselineCommands.value(parts[1]))
+        }
+        return Dictionary(pairs) { $1 }
       }
     }
 

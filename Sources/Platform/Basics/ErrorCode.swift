@@ -81,6 +81,12 @@ extension ErrorCode {
   public static let onboardingIncomplete = ErrorCode("onboarding.incomplete", http: 409)
   public static let onboardingHeld = ErrorCode("onboarding.held", http: 409)
   public static let onboardingNotReady = ErrorCode("onboarding.not-ready", http: 409)
+  public static let baselineUnknown = ErrorCode("baseline.unknown", http: 400, exit: 2)
+  public static let baselineKeyUnknown = ErrorCode("baseline.key-unknown", http: 400, exit: 2)
+  public static let baselineWeaker = ErrorCode("baseline.weaker", http: 409)
+  public static let baselineUnapproved = ErrorCode("baseline.exception-unapproved", http: 409)
+  public static let baselineExceptionExpired = ErrorCode("baseline.exception-expired", http: 409)
+  public static let baselineExceptionUnknown = ErrorCode("baseline.exception-unknown", http: 404)
 
   // Store, vault, evidence
   public static let storeLocked = ErrorCode("store.locked", http: 503)
@@ -190,6 +196,8 @@ extension ErrorCode {
     secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
     vaultUnreachable, vaultRefused,
+    baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
+    baselineExceptionUnknown,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

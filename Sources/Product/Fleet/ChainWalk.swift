@@ -119,7 +119,14 @@ public struct ChainWalk: Sendable {
     guard state.phase == .running else { throw Self.notRunning(state) }
     return Seen(
       evidence: try JSONValue(encoding: state),
-      degraded: state.configurationDrifted == true ? Self.configurationDrifted : nil)
+      degraded: state.departures.map(Self.departed)
+        ?? (state.configurationDrifted == true ? Self.configurationDrifted : nil))
+  }
+
+  static func departed(_ paths: [String]) -> AWError {
+    AWError(
+      .gatewayDrifted, "Its openclaw.json departs from its Org's baseline at \(paths.joined(separator: ", ")).",
+      next: "Find out who changed it. 'aw instance restart' sets the baseline's values again.")
   }
 
   static let configurationDrifted = AWError(

@@ -38,6 +38,8 @@ public struct OnboardingLedger: Sendable {
     let record: OnboardingRecord
     let org: Org
     let facts: OnboardingFacts
+    /// When it was looked at.
+    let at: Timestamp
     var standing: OnboardingStanding { .of(facts) }
   }
 
@@ -45,9 +47,9 @@ public struct OnboardingLedger: Sendable {
     guard let record = try OnboardingRecords.find(org.id, in: tx) else { return nil }
     let credentials = try credentials(org.id, now, tx)
     let facts = OnboardingFacts(
-      requirements: record.requirements(org: org.slug, credentials), job: try job(record, org, in: tx),
-      hold: record.hold, digest: record.digest(org: org.slug, credentials), org: org.slug.text)
-    return Case(record: record, org: org, facts: facts)
+      requirements: record.requirements(org: org.slug, credentials, at: now), job: try job(record, org, in: tx),
+      hold: record.hold, digest: record.digest(org: org.slug, credentials, at: now), org: org.slug.text)
+    return Case(record: record, org: org, facts: facts, at: now)
   }
 
   private func job(_ record: OnboardingRecord, _ org: Org, in tx: Transaction) throws -> OnboardingFacts.Job {
@@ -57,6 +59,19 @@ public struct OnboardingLedger: Sendable {
     let instance = try InstanceID(operation.subject).flatMap { try FleetRecords.instance($0, in: tx) }
     return OnboardingJob.of(
       operation.progress, digest: asked.digest, operation: id, instance: instance?.state, org.slug)
+  }
+
+  /// The OpenClaw settings that the Instances of an Org have at least, by dotted path; empty when nobody onboards it.
+  ///
+  /// - Throws: `baselineUnknown` when this release does not have the baseline that was chosen.
+  public static func hardening(of org: OrgID, at now: Timestamp, in tx: Transaction) throws -> [String: JSONValue] {
+    guard let record = try OnboardingRecords.find(org, in: tx) else { return [:] }
+    guard let settings = record.hardening.settings(at: now) else {
+      throw AWError(
+        .baselineUnknown, "This release has no baseline \(record.hardening.reference) with the content chosen.",
+        next: "Choose one that it has: 'aw baseline list'.")
+    }
+    return settings
   }
 
   /// Records the state if it is another one than was recorded last. Call it in the transaction of whatever may have

@@ -26,8 +26,10 @@ public struct OnboardingRoutes: Sendable {
           request: JSONSchema.object(
             [
               "contact": OnboardingView.contactSchema, "instance": OnboardingView.instanceSchema,
-              "surfaces": JSONSchema.array(of: JSONSchema.text), "version": JSONSchema.integer,
-            ], optional: ["contact", "instance", "surfaces", "version"]), response: OnboardingView.schema, status: 201)
+              "surfaces": JSONSchema.array(of: JSONSchema.text), "baseline": JSONSchema.text,
+              "overlay": BaselineView.settingsSchema, "version": JSONSchema.integer,
+            ], optional: ["contact", "instance", "surfaces", "baseline", "overlay", "version"]),
+          response: OnboardingView.schema, status: 201)
       ) { try await save($0) },
       .act(
         .post, "/api/v1/orgs/{org}/onboarding/hold", "Keeps it from going on, until it is released.", .orgOnboard,
@@ -60,7 +62,11 @@ public struct OnboardingRoutes: Sendable {
     let (org, dryRun) = (try request.slug("org"), try request.dryRun)
     let wanted = try request.decode(OnboardingService.SaveRequest.self)
     let view = try await service.save(wanted, org: org, as: try request.actor, dryRun: dryRun)
-    if dryRun { return try plan(view, .onboardingSaved, "Write it down, as version \(view.version).") }
+    if dryRun {
+      let choosesBaseline = wanted.baseline != nil || wanted.overlay != nil
+      let changes = choosesBaseline ? try await service.changes(of: wanted, org: org).map(\.words) : []
+      return try plan(view, .onboardingSaved, "Write it down, as version \(view.version).", changes)
+    }
     return try .created(view, at: "/api/v1/orgs/\(org)/onboarding")
   }
 
@@ -84,10 +90,12 @@ public struct OnboardingRoutes: Sendable {
     return try .accepted(view, at: "/api/v1/orgs/\(view.org)/onboarding")
   }
 
-  private func plan(_ view: OnboardingView, _ kind: EvidenceKind, _ step: String) throws -> WebResponse {
+  private func plan(
+    _ view: OnboardingView, _ kind: EvidenceKind, _ step: String, _ details: [String] = []
+  ) throws -> WebResponse {
     try .plan(
       Plan(
         act: kind.id, subject: "onboarding of \(view.org)",
-        steps: [step, "Its state is then '\(view.state.rawValue)'."]))
+        steps: [step] + details + ["Its state is then '\(view.state.rawValue)'."]))
   }
 }

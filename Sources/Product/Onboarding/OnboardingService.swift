@@ -36,16 +36,22 @@ public struct OnboardingService: Sendable {
     public var contact: OnboardingRecord.Contact?
     public var instance: OnboardingRecord.Placement?
     public var surfaces: [String]?
+    /// `strict`, `aw-baseline/strict@1`.
+    public var baseline: String?
+    /// What is to be stricter than the baseline, by key; it replaces what was there.
+    public var overlay: [String: JSONValue]?
     /// The version that the changes were made on; nil changes whatever is there.
     public var version: Int?
 
     public init(
       contact: OnboardingRecord.Contact? = nil, instance: OnboardingRecord.Placement? = nil,
-      surfaces: [String]? = nil, version: Int? = nil
+      surfaces: [String]? = nil, baseline: String? = nil, overlay: [String: JSONValue]? = nil, version: Int? = nil
     ) {
       self.contact = contact
       self.instance = instance
       self.surfaces = surfaces
+      self.baseline = baseline
+      self.overlay = overlay
       self.version = version
     }
   }
@@ -78,6 +84,7 @@ public struct OnboardingService: Sendable {
         record.surfaces = surfaces
         context.record("surfaces", .array(surfaces.map { .string($0) }))
       }
+      try Self.choose(wanted, for: slug, in: &record, &context)
     }
   }
 
@@ -149,9 +156,18 @@ public struct OnboardingService: Sendable {
 
   // MARK: - Parts
 
-  private func act(
+  func act(
     _ kind: EvidenceKind, _ slug: Slug, _ actor: Actor, _ dryRun: Bool, mustExist: Bool = false,
     _ change: @escaping @Sendable (inout OnboardingRecord, inout ActContext) throws -> Void
+  ) async throws -> OnboardingView {
+    try await act(kind, slug, actor, dryRun, mustExist: mustExist) { _, record, context in
+      try change(&record, &context)
+    }
+  }
+
+  func act(
+    _ kind: EvidenceKind, _ slug: Slug, _ actor: Actor, _ dryRun: Bool, mustExist: Bool = false,
+    _ change: @escaping @Sendable (Transaction, inout OnboardingRecord, inout ActContext) throws -> Void
   ) async throws -> OnboardingView {
     let act = Act(.orgOnboard, kind: kind, details: ["slug": .string(slug.text)])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { [ledger] tx, context in
@@ -159,7 +175,7 @@ public struct OnboardingService: Sendable {
       let known = try OnboardingRecords.find(org.id, in: tx)
       if mustExist, known == nil { throw Self.unknown(slug) }
       var record = known ?? OnboardingRecord(org: org.id, begunBy: actor.text, begunAt: context.at)
-      try change(&record, &context)
+      try change(tx, &record, &context)
       if known != nil { record.version += 1 }
       try OnboardingRecords.save(record, in: tx)
       context.subject = OnboardingLedger.subject(org)
@@ -171,7 +187,7 @@ public struct OnboardingService: Sendable {
     }
   }
 
-  private func find(_ slug: Slug, at now: Timestamp, in tx: Transaction) throws -> OnboardingLedger.Case {
+  func find(_ slug: Slug, at now: Timestamp, in tx: Transaction) throws -> OnboardingLedger.Case {
     guard let found = try ledger.look(try Self.org(slug, in: tx), at: now, in: tx) else { throw Self.unknown(slug) }
     return found
   }
@@ -216,7 +232,7 @@ public struct OnboardingService: Sendable {
 
   static let textCharactersMax = 200
 
-  private static func plain(_ text: String, _ what: String) throws -> String {
+  static func plain(_ text: String, _ what: String) throws -> String {
     let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
     let isPlain = !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
     guard !text.isEmpty, text.count <= textCharactersMax, isPlain else {
@@ -227,7 +243,7 @@ public struct OnboardingService: Sendable {
     return text
   }
 
-  private static func org(_ slug: Slug, in tx: Transaction) throws -> Org {
+  static func org(_ slug: Slug, in tx: Transaction) throws -> Org {
     guard let org = try FleetRecords.org(slug, in: tx) else {
       throw AWError(
         .orgUnknown, "There is no Org named '\(slug)'.", next: "Create it: 'aw org create \(slug)'.")

@@ -13,6 +13,7 @@ public struct OnboardingView: Codable, Sendable, Equatable {
   public let contact: OnboardingRecord.Contact?
   public let instance: OnboardingRecord.Placement?
   public let surfaces: [String]
+  public let baseline: HardeningView
   public let hold: OnboardingRecord.Hold?
   /// Of the desired state as it is now.
   public let digest: String
@@ -26,6 +27,7 @@ public struct OnboardingView: Codable, Sendable, Equatable {
   public let begunAt: Timestamp
 
   init(_ found: OnboardingLedger.Case) {
+    baseline = HardeningView(found.record.hardening, at: found.at)
     let (record, standing) = (found.record, found.standing)
     (org, state, block) = (found.org.slug, standing.state, standing.block)
     (requirements, digest) = (found.facts.requirements, found.facts.digest)
@@ -61,7 +63,8 @@ public struct OnboardingView: Codable, Sendable, Equatable {
               "code": JSONSchema.text, "message": JSONSchema.text, "who": party, "next": JSONSchema.text,
             ]),
           ], optional: ["problem"])),
-      "contact": contactSchema, "instance": instanceSchema, "surfaces": JSONSchema.array(of: JSONSchema.text),
+      "baseline": HardeningView.schema, "contact": contactSchema, "instance": instanceSchema,
+      "surfaces": JSONSchema.array(of: JSONSchema.text),
       "hold": JSONSchema.object(["reason": JSONSchema.text, "by": JSONSchema.text, "at": JSONSchema.time]),
       "digest": JSONSchema.text,
       "report": JSONSchema.object([

@@ -104,7 +104,7 @@ struct PulseLedger: Sendable {
     for (id, state) in states {
       facts[id] = InstanceFacts(
         phase: state.phase, exitCode: state.exitCode, outOfMemory: state.outOfMemory, answer: answers[id]?.answer,
-        configurationDrifted: state.configurationDrifted == true, tunnel: tunnels[id])
+        configurationDrifted: state.configurationDrifted == true || state.departures != nil, tunnel: tunnels[id])
     }
     defer { told = facts }
     if toldAt.map({ now - $0 >= every }) ?? true {

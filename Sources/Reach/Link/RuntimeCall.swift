@@ -25,6 +25,8 @@ public struct InstanceSpec: Codable, Sendable, Equatable {
   public var image: String?
   /// The whole `openclaw.json`, strict JSON. Secrets in it are SecretRefs to environment variables.
   public var configuration: String
+  /// Values of `openclaw.json` that hold whoever wrote the file last, by dotted path. None of them is a secret.
+  public var pinned: [String: JSONValue]?
   public var limits: Limits
 
   /// The limits of `openclaw fleet`'s hardening profile.
@@ -42,7 +44,7 @@ public struct InstanceSpec: Codable, Sendable, Equatable {
 
   public init(
     instance: InstanceID, slug: Slug, org: Slug, runtime: RuntimeKind, port: Int?, image: String?,
-    configuration: String, limits: Limits = Limits()
+    configuration: String, pinned: [String: JSONValue]? = nil, limits: Limits = Limits()
   ) {
     self.instance = instance
     self.slug = slug
@@ -51,6 +53,7 @@ public struct InstanceSpec: Codable, Sendable, Equatable {
     self.port = port
     self.image = image
     self.configuration = configuration
+    self.pinned = pinned
     self.limits = limits
   }
 }
@@ -82,11 +85,13 @@ public struct RunState: Codable, Sendable, Equatable {
   public var dataDirectory: String?
   /// Somebody else than AW changed its configuration since AW last asked for a start.
   public var configurationDrifted: Bool?
+  /// The paths whose values in its configuration are not those that were pinned; nil when there are none.
+  public var departures: [String]?
 
   public init(
     phase: Phase, port: Int? = nil, processID: Int32? = nil, containerID: String? = nil, imageDigest: String? = nil,
     startedAt: Timestamp? = nil, exitCode: Int32? = nil, outOfMemory: Bool = false, restarts: Int = 0,
-    dataDirectory: String? = nil, configurationDrifted: Bool? = nil
+    dataDirectory: String? = nil, configurationDrifted: Bool? = nil, departures: [String]? = nil
   ) {
     self.phase = phase
     self.port = port
@@ -99,6 +104,7 @@ public struct RunState: Codable, Sendable, Equatable {
     self.restarts = restarts
     self.dataDirectory = dataDirectory
     self.configurationDrifted = configurationDrifted
+    self.departures = departures
   }
 }
 

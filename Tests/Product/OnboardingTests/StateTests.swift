@@ -260,31 +260,38 @@ struct DigestTests {
   @Test("everything that makes it up changes it, and nothing else does")
   func digest() throws {
     let (acme, record) = (try Slug("acme"), try record())
-    let whole = record.digest(org: acme, [fact("a", 1), fact("b", 1)])
-    #expect(record.digest(org: acme, [fact("b", 1), fact("a", 1, .expired), fact("unasked", 9)]) == whole)
-    #expect(record.digest(org: acme, [fact("a", 2), fact("b", 1)]) != whole)
-    #expect(record.digest(org: acme, [fact("a", 1)]) != whole)
-    #expect(record.digest(org: try Slug("globex"), [fact("a", 1), fact("b", 1)]) != whole)
+    let whole = record.digest(org: acme, [fact("a", 1), fact("b", 1)], at: Sample.now)
+    #expect(
+      record.digest(org: acme, [fact("b", 1), fact("a", 1, .expired), fact("unasked", 9)], at: Sample.now) == whole)
+    #expect(record.digest(org: acme, [fact("a", 2), fact("b", 1)], at: Sample.now) != whole)
+    #expect(record.digest(org: acme, [fact("a", 1)], at: Sample.now) != whole)
+    #expect(record.digest(org: try Slug("globex"), [fact("a", 1), fact("b", 1)], at: Sample.now) != whole)
     let edits: [(inout OnboardingRecord) throws -> Void] = [
       { $0.placement?.slug = try Slug("other") }, { $0.placement?.runtime = .docker }, { $0.placement?.image = "i" },
       { $0.placement?.host = try Slug("h") }, { $0.surfaces = ["a"] },
+      { $0.baseline = BaselineChoice(try Baseline.named("strict")) },
+      {
+        $0.baseline = $0.hardening
+        $0.baseline?.overlay = ["commands.restart": false]
+      },
     ]
     for edit in edits {
       var changed = record
       try edit(&changed)
-      #expect(changed.digest(org: acme, [fact("a", 1), fact("b", 1)]) != whole)
+      #expect(changed.digest(org: acme, [fact("a", 1), fact("b", 1)], at: Sample.now) != whole)
     }
     var same = record
     same.hold = .init(reason: "r", by: "b", at: Sample.now)
     same.version = 9
-    #expect(same.digest(org: acme, [fact("a", 1), fact("b", 1)]) == whole)
+    #expect(same.digest(org: acme, [fact("a", 1), fact("b", 1)], at: Sample.now) == whole)
   }
 
   @Test("each surface that was asked for is a requirement, and no other")
   func requirements() throws {
-    let requirements = try record().requirements(org: try Slug("acme"), [fact("a", 1), fact("unasked", 1)])
-    #expect(requirements.map(\.id) == ["contact", "instance", "surfaces", "a", "b"])
-    #expect(requirements.map(\.status) == [.missing, .valid, .valid, .valid, .missing])
+    let requirements = try record().requirements(
+      org: try Slug("acme"), [fact("a", 1), fact("unasked", 1)], at: Sample.now)
+    #expect(requirements.map(\.id) == ["contact", "instance", "surfaces", "baseline", "a", "b"])
+    #expect(requirements.map(\.status) == [.missing, .valid, .valid, .valid, .valid, .missing])
     #expect(requirements.allSatisfy { ($0.problem == nil) == ($0.status == .valid) })
     #expect(requirements.last?.problem?.next.contains("aw credential set acme b") == true)
   }

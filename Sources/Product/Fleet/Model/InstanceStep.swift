@@ -42,7 +42,8 @@ public enum InstancePlan: String, Codable, Sendable, CaseIterable {
     case .provision: [.secrets, .prepare, .start, .ready, .pair, .verify]
     case .start: [.start, .ready, .verify]
     case .stop: [.stop]
-    case .restart: [.stop, .start, .ready, .verify]
+    // Prepared anew, so that it starts with what its Org's baseline asks for by now.
+    case .restart: [.stop, .prepare, .start, .ready, .verify]
     case .remove: [.remove, .forget]
     }
   }

@@ -28,6 +28,10 @@ public struct InstanceSteps: Sendable {
   let version: String
   let model: FixtureModel?
   let readyWithin: Duration
+  let hardening: Hardening
+
+  /// The governed settings of an Org's Instances at a time, by dotted path; empty for an Org that has no baseline.
+  public typealias Hardening = @Sendable (OrgID, Timestamp, Transaction) throws -> [String: JSONValue]
 
   /// How long a Gateway may take from its start until it is ready, tries and waits included. A cold one with plugins
   /// needs up to a minute.
@@ -37,10 +41,11 @@ public struct InstanceSteps: Sendable {
   ///   - version: of this AW, as it introduces itself to Gateways.
   ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
+  ///   - hardening: asked whenever an Instance is prepared.
   public init(
     store: Store, vault: Vault, paths: ControlPaths, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
     samples: SampleKeeper, share: FleetShare, clock: WallClock, version: String, model: FixtureModel?,
-    readyWithin: Duration = readyWithin
+    readyWithin: Duration = readyWithin, hardening: @escaping Hardening = { _, _, _ in [:] }
   ) {
     self.store = store
     self.vault = vault
@@ -54,6 +59,7 @@ public struct InstanceSteps: Sendable {
     self.version = version
     self.model = model
     self.readyWithin = readyWithin
+    self.hardening = hardening
   }
 
   /// Every operation on an Instance, for the engine.
@@ -149,15 +155,20 @@ public struct InstanceSteps: Sendable {
     guard let org = try await store.read({ tx in try FleetRecords.org(instance.org, in: tx)?.slug }) else {
       throw AWError(.orgUnknown, "The Instance's Org is gone.", next: "Create the Org again, then the Instance.")
     }
+    let now = clock.now
+    let release = try await version(for: instance)
+    let hardening = GovernedKey.known(
+      try await store.read { tx in try self.hardening(instance.org, now, tx) }, to: release)
     let settings = InstanceConfiguration.Settings(
       port: Self.containerPort, bind: instance.runtime == .docker ? .lan : .loopback,
       model: .init(
         provider: "fixture", baseURL: model.baseURL(for: instance.runtime), id: FixtureModel.id,
-        keyVariable: FixtureModel.keyVariable))
+        keyVariable: FixtureModel.keyVariable), hardening: hardening)
     let spec = InstanceSpec(
       instance: instance.id, slug: instance.slug, org: org, runtime: instance.runtime,
       port: instance.requestedPort, image: instance.image,
-      configuration: InstanceConfiguration.make(settings, for: try await version(for: instance)).canonical)
+      configuration: InstanceConfiguration.make(settings, for: release).canonical,
+      pinned: hardening.isEmpty ? nil : hardening)
     let environment = InstanceEnvironment([
       InstanceConfiguration.tokenVariable: token, FixtureModel.keyVariable: model.key,
     ])

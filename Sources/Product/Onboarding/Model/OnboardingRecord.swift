@@ -34,6 +34,8 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   public var placement: Placement?
   /// In the order in which they were asked for.
   public var surfaces: [String] = []
+  /// What somebody chose; nil is what an onboarding has until then.
+  public var baseline: BaselineChoice?
   public var hold: Hold?
   public var provisioning: Provisioning?
   /// Counts the changes by operators, from 1.
@@ -42,11 +44,12 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   public let begunAt: Timestamp
 
   /// The digest of everything that makes up the desired state: what a first-run report is bound to.
-  func digest(org slug: Slug, _ credentials: [CredentialFact]) -> String {
+  func digest(org slug: Slug, _ credentials: [CredentialFact], at now: Timestamp) -> String {
     let wanted = credentials.filter { surfaces.contains($0.surface) }.map(\.reference).sorted()
     let state: JSONValue = [
       "org": .string(slug.text), "credentials": .array(wanted.map { .string($0) }),
-      "surfaces": .array(surfaces.sorted().map { .string($0) }),
+      "surfaces": .array(surfaces.sorted().map { .string($0) }), "baseline": .string(hardening.digest),
+      "settings": .object(hardening.settings(at: now) ?? [:]),
       "instance": placement.map { place -> JSONValue in
         [
           "slug": .string(place.slug.text), "runtime": .string(place.runtime.rawValue),
@@ -58,7 +61,7 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   }
 
   /// What is needed, and how it stands.
-  func requirements(org slug: Slug, _ credentials: [CredentialFact]) -> [Requirement] {
+  func requirements(org slug: Slug, _ credentials: [CredentialFact], at now: Timestamp) -> [Requirement] {
     func setUp(_ id: String, _ kind: Requirement.Kind, _ title: String, _ isThere: Bool, _ option: String)
       -> Requirement
     {
@@ -77,7 +80,23 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
       setUp("instance", .instance, "The Instance to provision", placement != nil, "--instance NAME"),
       setUp("surfaces", .surfaces, "The models and channels", !surfaces.isEmpty, "--surface SURFACE"),
     ]
-    return said + surfaces.map { requirement(for: $0, facts[$0], slug) }
+    return said + [baselineRequirement(slug)] + hardening.exceptions.map { $0.requirement(of: slug, at: now) }
+      + surfaces.map { requirement(for: $0, facts[$0], slug) }
+  }
+
+  /// The baseline that counts.
+  var hardening: BaselineChoice { baseline ?? BaselineChoice(Baseline.usual) }
+
+  private func baselineRequirement(_ slug: Slug) -> Requirement {
+    let isKnown = hardening.baseline != nil
+    return Requirement(
+      id: "baseline", kind: .baseline, title: "The baseline \(hardening.reference)",
+      status: isKnown ? .valid : .invalid,
+      problem: isKnown
+        ? nil
+        : .init(
+          code: .baselineUnknown, "This release has no baseline \(hardening.name) with that content.", who: .operator,
+          next: "Choose one that it has: 'aw org onboard \(slug) --baseline NAME'."))
   }
 
   private func requirement(for surface: String, _ fact: CredentialFact?, _ slug: Slug) -> Requirement {

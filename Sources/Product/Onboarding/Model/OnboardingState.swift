@@ -69,7 +69,7 @@ public struct OnboardingStanding: Codable, Sendable, Equatable {
   /// | blocked | it is held; a requirement is invalid or expired; the provisioning of this desired state failed |
   /// | draft | who, what or which surfaces is not said yet |
   /// | credentials pending | a credential is missing |
-  /// | validation pending | a credential was not shown to be good |
+  /// | validation pending | a credential was not shown to be good, or an exception not approved |
   /// | provisioning | the operation runs |
   /// | verified | the first-run report passed, for the desired state as it is now |
   /// | ready to provision | none of these |
@@ -101,7 +101,7 @@ public struct OnboardingStanding: Codable, Sendable, Equatable {
   /// The state without what blocks it.
   private static func unblocked(_ facts: OnboardingFacts) -> OnboardingState {
     let (credentials, others) = (
-      facts.requirements.filter { $0.kind == .secretRef }, facts.requirements.filter { $0.kind != .secretRef }
+      facts.requirements.filter { $0.kind.isProven }, facts.requirements.filter { !$0.kind.isProven }
     )
     if others.contains(where: { $0.status != .valid }) { return .draft }
     if credentials.contains(where: { $0.status == .missing }) { return .credentialsPending }

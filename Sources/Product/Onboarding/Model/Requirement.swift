@@ -11,6 +11,13 @@ public struct Requirement: Codable, Sendable, Equatable {
     case surfaces
     /// A credential.
     case secretRef = "secret-ref"
+    /// The OpenClaw settings that the Instance has at least.
+    case baseline
+    /// A setting that is weaker than the baseline's, for a time.
+    case exception
+
+    /// Being there is not enough: it has to be shown, or approved.
+    var isProven: Bool { self == .secretRef || self == .exception }
   }
 
   /// The Stripe model's words: what is asked for, and what came of it.

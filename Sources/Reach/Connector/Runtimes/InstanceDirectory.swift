@@ -62,14 +62,21 @@ struct InstanceDirectory: Sendable, Equatable {
   /// SHA-256 of `openclaw.json` as it is; nil when it is missing.
   func configurationNow() throws -> String? { try DurableFile.read(configuration).map { SHA256.hex($0) } }
 
-  /// Writes `openclaw.json` when that is AW's to do, and returns the digest to record.
-  func save(configuration text: String, recorded: String?, owner: FileOwner?) throws -> String? {
-    let (found, wanted) = (try configurationNow(), SHA256.hex(Array(text.utf8)))
+  /// Writes `openclaw.json` when that is AW's to do, and returns the digest to record. Of a file that is somebody
+  /// else's only what is pinned is set.
+  func save(
+    configuration text: String, pinned: [String: JSONValue], recorded: String?, owner: FileOwner?
+  ) throws -> String? {
+    let bytes = try DurableFile.read(configuration)
+    let (found, wanted) = (bytes.map { SHA256.hex($0) }, SHA256.hex(Array(text.utf8)))
     switch ConfigurationDecision.decide(found: found, recorded: recorded, wanted: wanted) {
     case .write(let digest):
       try DurableFile.write(Array(text.utf8), to: configuration, owner: owner)
       return digest
     case .keep(let digest):
+      if let bytes, let mended = PinnedConfiguration.mended(bytes, pinned) {
+        try DurableFile.write(Array(mended.utf8), to: configuration, owner: owner)
+      }
       return digest
     }
   }

@@ -26,8 +26,10 @@ extension InstanceKeeper {
       try directory.make(owner: owner)
       try directory.save(environment: environment)
       let digest = try directory.save(
-        configuration: spec.configuration, recorded: claimed.record.configurationDigest, owner: owner)
+        configuration: spec.configuration, pinned: spec.pinned ?? [:],
+        recorded: claimed.record.configurationDigest, owner: owner)
       try update(spec.instance) { $0.configurationDigest = digest }
+      kept[spec.instance]?.departures = []
       if let entry = kept[spec.instance]?.entry {
         let installed = try await backend.install(entry, running: running)
         try update(spec.instance) {
@@ -205,7 +207,8 @@ extension InstanceKeeper {
       imageDigest: record.image?.digest, startedAt: item.handle?.startedAt,
       exitCode: phase == .exited ? record.lastExit?.code : nil,
       outOfMemory: phase == .running ? false : record.lastExit?.outOfMemory ?? false, restarts: record.restarts,
-      dataDirectory: item.entry.directory.path, configurationDrifted: item.drifted ? true : nil)
+      dataDirectory: item.entry.directory.path, configurationDrifted: item.drifted ? true : nil,
+      departures: item.departures.isEmpty ? nil : item.departures)
   }
 }
 

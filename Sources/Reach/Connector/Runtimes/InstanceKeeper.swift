@@ -1,4 +1,5 @@
 import Basics
+import Crypto
 import Foundation
 import Link
 import Logging
@@ -16,6 +17,8 @@ actor InstanceKeeper {
     var stuck = false
     /// Its configuration is no longer the one that AW wrote or accepted.
     var drifted = false
+    /// The pinned paths that have another value in its configuration.
+    var departures: [String] = []
     var timer: Task<Void, Never>?
     var watch: Task<Void, Never>?
   }
@@ -198,10 +201,13 @@ actor InstanceKeeper {
   private func housekeep() async {
     for item in kept.values where item.handle != nil {
       do {
-        let found = try item.entry.directory.configurationNow()
+        let bytes = try DurableFile.read(item.entry.directory.configuration)
         let instance = item.entry.record.spec.instance
         // What was accepted while the file was read is in the newer record.
-        if let record = kept[instance]?.entry.record { kept[instance]?.drifted = record.hasDrifted(found: found) }
+        if let record = kept[instance]?.entry.record {
+          kept[instance]?.drifted = record.hasDrifted(found: bytes.map { SHA256.hex($0) })
+          kept[instance]?.departures = PinnedConfiguration.departures(bytes ?? [], record.spec.pinned ?? [:])
+        }
         try await backend.housekeep(item.entry)
       } catch {
         // Tried again at the next turn.
