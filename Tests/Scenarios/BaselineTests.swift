@@ -88,23 +88,27 @@ struct BaselineTests {
   func exceptions() async throws {
     try await Scene.with { scene in
       try await Self.ready(scene)
-      let request: JSONValue = [
-        "key": "tools.exec.security", "value": "allowlist", "owner": "Ada", "reason": "builds",
-        "until": .string("\(WallClock.system.now.advanced(by: .seconds(86_400)))"),
-      ]
-      let path = "/orgs/acme/onboarding/exceptions"
-      _ = try await scene.client.send(.post, path, body: request)
-      #expect(try await Self.view(scene).state == .validationPending)
-      await #expect(throws: AWError(.forbidden, "", next: "")) {
-        _ = try await scene.client.send(.post, path + "/tools.exec.security/approve")
+      let (access, acme, key) = (scene.control.access, try Slug("acme"), "tools.exec.security")
+      func person(_ name: String) async throws -> Actor {
+        let link = try await access.invite(Slug(name), role: .owner, as: Scene.actor)
+        return .operator(try await access.setPassword(Secret("correct horse battery"), link: link.secret).id)
       }
-      let link = try await scene.control.access.invite(Slug("grace"), role: .owner, as: Scene.actor)
-      let grace = try await scene.control.access.setPassword(Secret("correct horse battery"), link: link.secret)
-      _ = try await scene.control.onboarding.approveException(
-        "tools.exec.security", org: Slug("acme"), as: .operator(grace.id))
+      let (alan, grace) = (try await person("alan"), try await person("grace"))
+      _ = try await scene.control.onboarding.askException(
+        .init(
+          key: key, value: "allowlist", owner: "Ada", reason: "builds",
+          until: WallClock.system.now.advanced(by: .seconds(86_400))), org: acme, as: alan)
+      #expect(try await Self.view(scene).state == .validationPending)
+      let token = try await access.makeToken(Slug("ci"), role: .owner, lifetime: .seconds(3_600), as: alan).token
+      for actor in [alan, .apiToken(token.id), Scene.actor] {
+        await #expect(throws: AWError(.forbidden, "", next: ""), "\(actor)") {
+          _ = try await scene.control.onboarding.approveException(key, org: acme, as: actor)
+        }
+      }
+      _ = try await scene.control.onboarding.approveException(key, org: acme, as: grace)
       try await Self.provision(scene)
       #expect(try await Self.configuration(scene).value(at: "tools.exec.security") == "allowlist")
-      _ = try await scene.client.send(.post, path + "/tools.exec.security/withdraw")
+      _ = try await scene.client.send(.post, "/orgs/acme/onboarding/exceptions/\(key)/withdraw")
       #expect(try await Self.view(scene).state == .readyToProvision)
       try await Self.provision(scene)
       #expect(try await Self.configuration(scene).value(at: "tools.exec.security") == "deny")

@@ -230,6 +230,7 @@ public final class ControlPlane: Sendable {
       routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
         + CredentialsRoutes(service: credentials).routes + GatesRoutes(service: credentials).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
+        + HandoffRoutes(service: onboarding).routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
         try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,

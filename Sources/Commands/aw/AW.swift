@@ -29,7 +29,7 @@ struct AW: AsyncParsableCommand {
       CommandGroup(
         name: "Change",
         subcommands: [
-          OrgCommands.self, BaselineCommands.self, CredentialCommands.self, GateCommands.self,
+          OrgCommands.self, BaselineCommands.self, HandoffCommands.self, CredentialCommands.self, GateCommands.self,
           HostCommands.self, InstanceCommands.self, PathCommands.self, AuthorityCommands.self,
           OperatorCommands.self,
         ]),

@@ -87,6 +87,10 @@ extension ErrorCode {
   public static let baselineUnapproved = ErrorCode("baseline.exception-unapproved", http: 409)
   public static let baselineExceptionExpired = ErrorCode("baseline.exception-expired", http: 409)
   public static let baselineExceptionUnknown = ErrorCode("baseline.exception-unknown", http: 404)
+  public static let handoffNotReady = ErrorCode("handoff.not-ready", http: 409)
+  public static let handoffOpen = ErrorCode("handoff.unanswered", http: 409)
+  public static let handoffRefused = ErrorCode("handoff.refused", http: 400)
+  public static let handoffStale = ErrorCode("handoff.stale", http: 409)
 
   // Store, vault, evidence
   public static let storeLocked = ErrorCode("store.locked", http: 503)
@@ -197,7 +201,7 @@ extension ErrorCode {
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
     vaultUnreachable, vaultRefused,
     baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
-    baselineExceptionUnknown,
+    baselineExceptionUnknown, handoffNotReady, handoffOpen, handoffRefused, handoffStale,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

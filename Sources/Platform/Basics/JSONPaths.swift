@@ -5,7 +5,7 @@ extension JSONValue {
     path.split(separator: ".").reduce(Optional(self)) { $0?[String($1)] }
   }
 
-  /// The same with the value at a dotted path; objects on the way are made, and what stands there and is none gives way.
+  /// The same with the value at a dotted path. Objects on the way are made; what is none there gives way.
   public func setting(_ value: JSONValue, at path: String) -> JSONValue {
     setting(value, at: path.split(separator: ".")[...])
   }

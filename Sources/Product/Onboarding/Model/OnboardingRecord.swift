@@ -36,6 +36,8 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   public var surfaces: [String] = []
   /// What somebody chose; nil is what an onboarding has until then.
   public var baseline: BaselineChoice?
+  /// The newest document of a handoff, if one was exported.
+  public var handoff: HandoffMark?
   public var hold: Hold?
   public var provisioning: Provisioning?
   /// Counts the changes by operators, from 1.

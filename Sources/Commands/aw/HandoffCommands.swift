@@ -1,0 +1,226 @@
+import ArgumentParser
+import Basics
+import Client
+import Evidence
+import Foundation
+import Onboarding
+import Web
+
+struct HandoffCommands: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "handoff", abstract: "What an Org is handed: a checklist that the operator and its contact sign.",
+    discussion: """
+      'export' makes the document of a verified onboarding, each of both signs the file with a key of their own
+      ('sign', which needs no control plane), 'complete' takes it back, and 'verify' checks it anywhere.
+      """,
+    subcommands: [Show.self, Export.self, Sign.self, Verify.self, Complete.self, Keygen.self])
+
+  struct Show: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Show the checklist as it stands, and what stays to do.")
+
+    @Argument(help: "The Org.") var org: Slug
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let view = try await context.client.send(.get, "/orgs/\(org)/handoff", as: HandoffView.self)
+      if output.json { return try Console.json(view) }
+      HandoffCommands.show(view.lines, view.duties)
+      guard let mark = view.mark else { return Console.line("No document was made yet.") }
+      let words = mark.desired == view.desired ? "" : ", of an earlier desired state"
+      Console.line("\(mark.document)\(words): exported \(mark.exportedAt)")
+      if let at = mark.completedAt { Console.line("  signed by both, taken back \(at)") }
+    }
+  }
+
+  struct Export: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Make the document of a verified onboarding, for both to sign.",
+      discussion: "Lines: \(HandoffQuestion.allCases.map(\.rawValue).joined(separator: ", ")).")
+
+    @Argument(help: "The Org.") var org: Slug
+    @Option(name: .customLong("attest"), help: ArgumentHelp("What is said of a line.", valueName: "line=text"))
+    var attested: [String] = []
+    @Option(help: ArgumentHelp("Why a line does not apply.", valueName: "line=reason")) var notApplicable: [String] = []
+    @Option(help: "Who signs for the operator.") var operatorName: String
+    @Option(help: "The operator's public key, as 'aw handoff keygen' prints it.") var operatorKey: String
+    @Option(help: "The public key of the Org's contact.") var contactKey: String
+    @Option(help: "Where to write the file; nothing there is replaced.", completion: .file()) var out: String
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
+
+    func run() async throws {
+      let body = OnboardingService.HandoffRequest(
+        attested: try pairs(attested), notApplicable: try pairs(notApplicable), operatorName: operatorName,
+        operatorKey: operatorKey, contactKey: contactKey)
+      guard let answer = try await act.send(.post, "/orgs/\(org)/handoff", body: body) else { return }
+      let envelope = try answer.decode(Envelope.self)
+      try HandoffFile.make(try HandoffVerification.text(envelope), at: out)
+      let report = try HandoffVerification.report(envelope)
+      if output.json { return try Console.json(report) }
+      HandoffCommands.show(report.handoff.lines, report.handoff.duties)
+      Console.line("Written to \(out), \(report.document). Each of both signs it: aw handoff sign \(out) --key FILE")
+    }
+
+    private func pairs(_ texts: [String]) throws -> [String: String] {
+      let pairs = try texts.map { text in
+        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else {
+          throw AWError(.usage, "\(text.quoted) says nothing of a line.", next: "Write it like contacts=\"…\".")
+        }
+        return (parts[0], parts[1])
+      }
+      return Dictionary(pairs) { $1 }
+    }
+  }
+
+  struct Sign: ParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Sign the file of a handoff with your key. It needs no control plane.",
+      discussion: "Read what it shows: that is what you sign. What was signed before stays.")
+
+    @Argument(help: "The file.", completion: .file()) var file: String
+    @Option(help: "The file of your private key, or /dev/fd/N.", completion: .file()) var key: String
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+      let key = try ApproverKey(try SecretFile.read(key))
+      let (text, report) = try HandoffVerification.sign(try HandoffFile.read(file), with: key)
+      if !output.json { HandoffCommands.show(report.handoff) }
+      if rehearsal.dryRun {
+        let step = "Add the signature of \(key.verifierKey.hint)."
+        return try Console.show(Plan(act: "handoff sign", subject: file, steps: [step]), json: output.json)
+      }
+      try HandoffFile.replace(file, with: text)
+      if output.json { return try Console.json(report) }
+      Console.line("Signed as \(key.verifierKey.hint). Signed so far: \(HandoffCommands.words(report.signed)).")
+    }
+  }
+
+  struct Verify: ParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Check the file of a handoff from its bytes alone. It needs no control plane.",
+      discussion: "Exit code 1 unless both have signed exactly what it says.")
+
+    @Argument(help: "The file.", completion: .file()) var file: String
+    @Option(help: "The operator's public key that you noted; without it the one in the file is believed.")
+    var operatorKey: String?
+    @Option(help: "The contact's public key that you noted; without it the one in the file is believed.")
+    var contactKey: String?
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+      let (_, report) = try HandoffVerification.read(
+        try HandoffFile.read(file),
+        pinned: [HandoffRole.operator: operatorKey, .contact: contactKey].compactMapValues { $0 })
+      if output.json { try Console.json(report) } else { HandoffCommands.show(report.handoff) }
+      guard report.isComplete else {
+        if !output.json { Console.line("✗ Signed so far: \(HandoffCommands.words(report.signed)).") }
+        throw ExitCode.failure
+      }
+      if output.json { return }
+      for signer in report.handoff.signers { Console.line("✓ \(signer.role.rawValue): \(signer.name), \(signer.key)") }
+      if operatorKey == nil || contactKey == nil {
+        Console.line("  Keys in the file were believed: pass --operator-key and --contact-key with those you noted.")
+      }
+    }
+  }
+
+  struct Complete: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(abstract: "Hand in the file that both have signed.")
+
+    @Argument(help: "The Org.") var org: Slug
+    @Argument(help: "The file.", completion: .file()) var file: String
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
+
+    func run() async throws {
+      let (envelope, _) = try HandoffVerification.read(try HandoffFile.read(file))
+      guard let answer = try await act.send(.post, "/orgs/\(org)/handoff/complete", body: envelope) else { return }
+      if output.json { return try Console.json(answer) }
+      Console.line("The handoff of '\(org)' is complete, and its signatures are in the evidence.")
+    }
+  }
+
+  struct Keygen: ParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a key to sign with: the private one goes into a file, the public one is printed.",
+      discussion: "Each person makes their own, on their own machine.")
+
+    @Argument(help: "A name that tells whose it is, without spaces.") var name: String
+    @Option(help: "Where to write the private key.", completion: .file()) var out: String
+    @OptionGroup var rehearsal: RehearsalOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+      if rehearsal.dryRun {
+        let steps = ["Write a new private key to \(out), with mode 0600.", "Print the public one."]
+        return try Console.show(Plan(act: "handoff keygen", subject: name, steps: steps), json: output.json)
+      }
+      let key = try ApproverKey.make(name: name)
+      try key.text.withText { try HandoffFile.make($0 + "\n", at: out, mode: 0o600) }
+      if output.json { return try Console.json(["name": name, "key": key.verifierKey.text]) }
+      Console.line(key.verifierKey.text)
+    }
+  }
+
+  private static func words(_ roles: [HandoffRole]) -> String {
+    roles.isEmpty ? "nobody" : roles.map(\.rawValue).joined(separator: ", ")
+  }
+
+  private static func show(_ handoff: Handoff) {
+    Console.line("The handoff of '\(handoff.org)' with the Instance '\(handoff.instance)', made \(handoff.at)")
+    Console.line("  desired state \(handoff.desired), baseline \(handoff.baseline)")
+    Console.line("  contact: \(handoff.contactName) <\(handoff.contactEmail)>")
+    show(handoff.lines, handoff.duties)
+    Console.line("  The operator still sees:")
+    for what in handoff.operatorSees { Console.line("    \(what)") }
+  }
+
+  private static func show(_ lines: [HandoffLine], _ duties: [HandoffDuty]) {
+    for line in lines {
+      let mark = line.answer == .open ? "·" : "✓"
+      let said = line.statement ?? line.reason ?? line.evidence ?? ""
+      let by = line.by.map { " by the \($0.rawValue)" } ?? ""
+      Console.line("  \(mark) \(line.id): \(line.title)")
+      Console.line("      \(line.answer.rawValue)\(by)\(said.isEmpty ? "" : ": \(said)")")
+    }
+    Console.line("  What stays to be done:")
+    for duty in duties {
+      Console.line("    \(duty.who.rawValue): \(duty.what)\(duty.due.map { ", until \($0)" } ?? "")")
+    }
+  }
+}
+
+/// The files of handoffs.
+private enum HandoffFile {
+  static func read(_ path: String) throws -> [UInt8] {
+    do {
+      return Array(try Data(contentsOf: URL(filePath: path)))
+    } catch {
+      throw AWError(.usage, "The file \(path) cannot be read.", next: "Name the file of a handoff.", cause: error)
+    }
+  }
+
+  /// Makes a file; one that is there is never replaced.
+  static func make(_ text: String, at path: String, mode: mode_t = 0o644) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+    guard descriptor >= 0 else {
+      let why = String(cString: strerror(errno))
+      throw AWError(.usage, "The file \(path) cannot be made: \(why).", next: "Name a file that is not there yet.")
+    }
+    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    try handle.write(contentsOf: Data(text.utf8))
+    try handle.close()
+  }
+
+  static func replace(_ path: String, with text: String) throws {
+    do {
+      try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
+    } catch {
+      throw AWError(
+        .usage, "The file \(path) cannot be written.", next: "Copy it to a folder that is yours.", cause: error)
+    }
+  }
+}
