@@ -88,8 +88,8 @@ extension OnboardingService {
 
   /// Takes the document back when both have signed it.
   ///
-  /// - Throws: `onboardingUnknown`, `handoffRefused`; `handoffStale` when it is not the newest one, or the desired state
-  ///   is another one by now.
+  /// - Throws: `onboardingUnknown`, `handoffRefused`; `handoffStale` when it is not the newest, or the desired state is
+  ///   another one by now.
   public func completeHandoff(
     _ envelope: Envelope, org slug: Slug, as actor: Actor, dryRun: Bool = false
   ) async throws -> HandoffView {
