@@ -24,7 +24,9 @@ struct ByteWitnessTests {
     typealias InboundIn = ByteBuffer
     var passed = ByteBuffer()
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { passed.writeImmutableBuffer(unwrapInboundIn(data)) }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+      passed.writeImmutableBuffer(unwrapInboundIn(data))
+    }
   }
 
   private static func frame(_ length: Int, filling: UInt8) -> [UInt8] {

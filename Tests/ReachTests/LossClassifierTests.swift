@@ -9,6 +9,8 @@ struct LossClassifierTests {
   static let busy = Evidence.TCP(unacknowledged: 3, retransmitted: 4, roundTripMicroseconds: 300)
   static let calm = Evidence.TCP(unacknowledged: 0, retransmitted: 0, roundTripMicroseconds: 300)
 
+  static let held = Evidence.TCP(unacknowledged: 0, retransmitted: 2, roundTripMicroseconds: 300, unsent: 39)
+
   static func hearing(_ segments: Int) -> Evidence.TCP {
     Evidence.TCP(unacknowledged: 3, retransmitted: 4, roundTripMicroseconds: 300, heardSincePing: segments)
   }
@@ -95,6 +97,9 @@ struct LossClassifierTests {
     (seen(silent: 9_500, tcp: hearing(0)), account(seen(by: .connector, socket: .closed)), .asymmetric),
     (seen(socket: .reset), account(seen(by: .connector, silent: 9_500, tcp: hearing(0))), .asymmetric),
     (seen(silent: 9_700, tcp: calm), account(seen(by: .connector, silent: 4_700, tcp: busy)), .networkBlackhole),
+    // Nothing is on its way because the Host's own firewall swallows it.
+    (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 4_700, tcp: held)), .asymmetric),
+    (seen(silent: 9_700, tcp: hearing(0)), account(seen(by: .connector, socket: .reset, tcp: held)), .asymmetric),
     (seen(silent: 9_700, tcp: busy), account(seen(by: .connector, silent: 4_700, tcp: calm)), .networkBlackhole),
     // The end that was told by a reset had waited for an answer, too.
     (seen(silent: 6_000, tcp: hearing(0)), account(seen(by: .connector, socket: .reset, tcp: calm)), .networkBlackhole),

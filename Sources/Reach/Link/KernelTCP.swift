@@ -28,9 +28,16 @@ public struct KernelTCP: Sendable {
   /// Segments that arrived, whatever was in them; it begins anew after 2^32 (`tcpi_segs_in`).
   var segmentsHeard: UInt32 { words[35] }
 
-  public var evidence: LossEvidence.TCP {
+  /// Bytes that wait to be sent (`tcpi_notsent_bytes`). A firewall of this machine that swallows them keeps them here.
+  var unsent: Int { Int(words[36]) }
+
+  public var evidence: LossEvidence.TCP { evidence(heardSincePing: nil) }
+
+  /// - Parameter heardAtPing: `segmentsHeard` when the ping was sent that nobody answered.
+  func evidence(heardSincePing heardAtPing: UInt32?) -> LossEvidence.TCP {
     .init(
-      unacknowledged: unacknowledged, retransmitted: retransmitted, roundTripMicroseconds: roundTripMicroseconds)
+      unacknowledged: unacknowledged, retransmitted: retransmitted, roundTripMicroseconds: roundTripMicroseconds,
+      heardSincePing: heardAtPing.map { Int(segmentsHeard &- $0) }, unsent: unsent)
   }
 
   public static func of(_ socket: any SocketOptionProvider) -> EventLoopFuture<KernelTCP> {

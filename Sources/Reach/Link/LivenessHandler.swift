@@ -153,13 +153,7 @@ public final class LivenessProbe {
     let bound = NIOLoopBound((probe: self, then: then), eventLoop: context.eventLoop)
     KernelTCP.of(socket).hop(to: context.eventLoop).whenComplete { answer in
       let (probe, then) = bound.value
-      then(
-        (try? answer.get()).map { kernel in
-          LossEvidence.TCP(
-            unacknowledged: kernel.unacknowledged, retransmitted: kernel.retransmitted,
-            roundTripMicroseconds: kernel.roundTripMicroseconds,
-            heardSincePing: probe.heardAtPing.map { Int(kernel.segmentsHeard &- $0) })
-        })
+      then((try? answer.get()).map { $0.evidence(heardSincePing: probe.heardAtPing) })
     }
   }
 

@@ -120,7 +120,7 @@ public enum LossClassifier {
 
   /// Whether the far kernel acknowledged all that this end had sent while it waited for an answer: small packets passed
   /// both ways, because the ping arrived and its acknowledgement came back.
-  private static func allAcknowledged(_ seen: LossEvidence) -> Bool { seen.tcp?.unacknowledged == 0 }
+  private static func allAcknowledged(_ seen: LossEvidence) -> Bool { seen.tcp?.isAllAcknowledged == true }
 
   /// Whether one end went on reading for longer than an exchange of pings takes. Each end counts from the
   /// registration, so that the clocks of the two machines do not matter.
@@ -169,7 +169,7 @@ public enum LossClassifier {
     if isTimer(silence, idleDeaths) { return .natIdleExpiry }
     guard let tcp = seen.tcp else { return .networkBlackhole }
     // The far kernel acknowledged everything, its program answered nothing: it stands still.
-    return tcp.unacknowledged == 0 ? .hostSuspended : .networkBlackhole
+    return tcp.isAllAcknowledged ? .hostSuspended : .networkBlackhole
   }
 
   /// Whether deaths come after the same idle time again and again.

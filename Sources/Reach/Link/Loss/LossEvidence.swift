@@ -74,14 +74,21 @@ public struct LossEvidence: Codable, Sendable, Equatable {
     public var roundTripMicroseconds: Int
     /// Segments that arrived after the ping that nobody answered; nil when the kernel did not say.
     public var heardSincePing: Int?
+    /// Bytes that wait to be sent; nil when the kernel did not say.
+    public var unsent: Int?
+
+    /// Whether the far kernel has all that this end wants to send.
+    var isAllAcknowledged: Bool { unacknowledged == 0 && (unsent ?? 0) == 0 }
 
     public init(
-      unacknowledged: Int, retransmitted: Int, roundTripMicroseconds: Int, heardSincePing: Int? = nil
+      unacknowledged: Int, retransmitted: Int, roundTripMicroseconds: Int, heardSincePing: Int? = nil,
+      unsent: Int? = nil
     ) {
       self.unacknowledged = unacknowledged
       self.retransmitted = retransmitted
       self.roundTripMicroseconds = roundTripMicroseconds
       self.heardSincePing = heardSincePing
+      self.unsent = unsent
     }
   }
 
