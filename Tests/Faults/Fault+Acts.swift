@@ -24,7 +24,8 @@ extension Fault {
     case .refuse:
       try await site.inControl("iptables -A INPUT -i c0 \(Self.dials) -j REJECT --reject-with tcp-reset")
       try await Self.breakConnections(of: site)
-    case .largeLost: try await site.inHost("iptables -A OUTPUT -o h0 -m length --length 1000: -j DROP")
+    // On the way, as a router does: a kernel that drops what it sends itself keeps its acknowledgements, too.
+    case .largeLost: try await site.inControl("iptables -A INPUT -i c0 -m length --length 1000: -j DROP")
     case .onePercent:
       for inside in [site.inHost, site.inControl] {
         try await inside("iptables -A INPUT -p tcp -m statistic --mode random --probability 0.01 -j DROP")

@@ -28,28 +28,47 @@ struct FrameAlignerTests {
   }
 
   @Test(
-    "wherever the bytes are cut, what passes is whole frames, in order, and nothing is lost",
-    arguments: [1, 2, 3, 8, 9, 10, 17, 1_000, 65_545, 1_000_000])
+    "wherever the bytes are cut, nothing is lost, and what the decoder holds ends with a frame or within data",
+    arguments: [1, 2, 3, 8, 9, 10, 17, 1_000, 65_545, 70_000, 1_000_000])
   func cuts(piece: Int) {
     let preface = [UInt8]("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-    let lengths = [0, 1, 8, 300, 0, 65_536, 5, 16_384, 0]
-    let sent = preface + lengths.flatMap { Self.frame($0) }
-    let ends = lengths.reduce(into: [preface.count]) { $0.append($0[$0.count - 1] + 9 + $1) }
+    let frames: [(length: Int, type: UInt8)] = [
+      (0, 4), (1, 0), (8, 6), (300, 1), (0, 0), (65_536, 0), (65_536, 0), (5, 0), (16_384, 1), (0, 0),
+    ]
+    let sent = preface + frames.flatMap { Self.frame($0.length, type: $0.type) }
+    var ends = [preface.count]
+    var data: [Range<Int>] = []
+    for frame in frames {
+      let start = ends[ends.count - 1] + FrameAligner.headerBytes
+      ends.append(start + frame.length)
+      if frame.type == 0 { data.append(start..<start + frame.length) }
+    }
     var aligner = FrameAligner(isServer: true)
     var passed: [UInt8] = []
     var input = ByteBuffer(bytes: sent)
     while let part = input.readSlice(length: min(piece, input.readableBytes)), part.readableBytes > 0 {
-      guard let frames = aligner.take(part, data: { _, _ in }) else { continue }
-      passed += frames.readableBytesView
-      #expect(passed.count < preface.count || ends.contains(passed.count))
+      let cut = aligner.take(part, data: { _, _ in })
+      passed += cut.whole.map { [UInt8]($0.readableBytesView) } ?? []
+      #expect(cut.whole == nil || passed.count < preface.count || ends.contains(passed.count))
+      passed += cut.begun.map { [UInt8]($0.readableBytesView) } ?? []
+      #expect(cut.begun == nil || data.contains { $0.contains(passed.count) })
     }
     #expect(passed == sent)
+  }
+
+  @Test("data with padding passes when it is whole")
+  func padding() {
+    var aligner = FrameAligner(isServer: false)
+    var padded = Self.frame(20)
+    padded[4] = 0x8
+    #expect(aligner.take(ByteBuffer(bytes: padded[..<20]), data: { _, _ in }) == .init())
+    #expect(aligner.take(ByteBuffer(bytes: padded[20...]), data: { _, _ in }).whole == ByteBuffer(bytes: padded))
   }
 
   @Test("a frame that is too long passes as it comes, for the decoder to refuse")
   func tooLong() {
     var aligner = FrameAligner(isServer: false)
     let start: [UInt8] = [0xff, 0xff, 0xff, 0, 0]
-    #expect(aligner.take(ByteBuffer(bytes: start), data: { _, _ in })?.readableBytes == 5)
+    #expect(aligner.take(ByteBuffer(bytes: start), data: { _, _ in }).whole?.readableBytes == 5)
   }
 }

@@ -184,6 +184,8 @@ public final class LivenessProbe {
     private let probe: LivenessProbe
     private let buffers: LinkBuffers?
     private var aligner: FrameAligner
+    private var passing = CircularBuffer<ByteBuffer>(initialCapacity: 2)
+    private var isPassing = false
 
     /// - Parameter isServer: of HTTP/2: the far end begins with the preface.
     public init(_ probe: LivenessProbe, _ buffers: LinkBuffers? = nil, isServer: Bool) {
@@ -194,11 +196,18 @@ public final class LivenessProbe {
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       let bytes = unwrapInboundIn(data)
-      if let frames = aligner.take(bytes, data: { buffers?.held($0, by: $1) }) {
-        context.fireChannelRead(wrapInboundOut(frames))
-      }
-      // Last, because it may write, and a write may read: what is read then must not overtake these bytes.
+      let cut = aligner.take(bytes, data: { buffers?.held($0, by: $1) })
+      passing.append(contentsOf: [cut.whole, cut.begun].compactMap { $0 })
+      pass(context)
       probe.bytesRead(bytes.readableBytes)
+    }
+
+    /// Whoever takes bytes may write, and a write may read: what is read then must not overtake what waits here.
+    private func pass(_ context: ChannelHandlerContext) {
+      guard !isPassing else { return }
+      isPassing = true
+      while let bytes = passing.popFirst() { context.fireChannelRead(wrapInboundOut(bytes)) }
+      isPassing = false
     }
 
     public func channelReadComplete(context: ChannelHandlerContext) {
