@@ -118,7 +118,7 @@ let product: [Target] = [
   room(
     "Credentials", "Product/Credentials",
     [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Web", "OpenClaw", "Fleet", crypto, logging, httpClient,
+      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Fleet", crypto, logging, httpClient,
       nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
     ]),
   room(
@@ -220,7 +220,8 @@ let roomTests: [Target] = [
   tests(
     "CredentialsTests", "Product/CredentialsTests",
     [
-      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport",
+      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Access", "Evidence", "Work", "Store", "Vault", "Basics",
+      "TestSupport",
       logging,
       nioCore, nioPosix, nioHTTP1,
     ]),

@@ -210,6 +210,10 @@ struct APITests {
     "POST /api/v1/orgs/{org}/credentials/{surface}/validate": (
       "/orgs/acme/credentials/models.providers.openai.apiKey/validate", nil
     ),
+    "POST /api/v1/orgs/{org}/credentials/{surface}/rotate": (
+      "/orgs/acme/credentials/models.providers.openai.apiKey/rotate",
+      ["value": .string((try? FixtureValue.make(.openAI, name: "later")) ?? "")]
+    ),
     "DELETE /api/v1/orgs/{org}/credentials/{surface}": ("/orgs/acme/credentials/models.providers.openai.apiKey", nil),
     "POST /api/v1/hosts": ("/hosts", ["slug": "later"]),
     "POST /api/v1/hosts/{host}/drain": ("/hosts/host-1/drain", ["draining": true]),
@@ -228,6 +232,8 @@ struct APITests {
   private static let personal: Set<String> = [
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/gates", "POST /api/v1/operators/{name}/suspend",
     "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve",
+    // Nothing was rotated yet, so there is nothing to retire.
+    "POST /api/v1/orgs/{org}/credentials/{surface}/retire",
     // A route still sends to the only endpoint, so removing that is refused, rehearsed or not.
     "DELETE /api/v1/alert-endpoints/{endpoint}",
   ]

@@ -34,6 +34,7 @@ public final class ControlPlane: Sendable {
   let engine: WorkEngine
   public let alerts: AlertsService
   public let credentials: CredentialsService
+  public let rotation: RotationService
   public let onboarding: OnboardingService
   let onboardingLedger: OnboardingLedger
   let alertsEngine: AlertsEngine
@@ -140,16 +141,36 @@ public final class ControlPlane: Sendable {
       store: store, evidence: evidence, clock: clock,
       credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) })
     onboardingLedger = ledger
+    acts = Acts(
+      store: store, evidence: evidence, guardrails: Guardrails.all + CredentialGuardrails.all, clock: clock,
+      logger: logger)
+    if let vendors = settings.vendors { try settings.endpoints.check(apartFrom: vendors) }
+    let credentials = CredentialsService(
+      acts: acts, store: store, sealed: vault,
+      vaults: try CredentialVaults(sealed: vault, settings: settings.vaults, environment: settings.environment),
+      fingerprinter: Fingerprinter(
+        key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
+          .randomHex(byteCount: 32)
+        }), vendors: settings.vendors, endpoints: settings.endpoints, egress: settings.egress, trust: trust,
+      clock: clock, logger: logger,
+      settled: { org, actor, act, now, tx in
+        try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
+      })
+    self.credentials = credentials
+    let runs = Late<InstanceRuns>()
+    let rotation = RotationSteps(
+      credentials: credentials,
+      runs: FirstRuns(
+        begin: { try await runs.value?.begin($0, $1, touched: $2) },
+        look: { try await runs.value?.look($0, $1) ?? [] }))
     engine = WorkEngine(
-      store: store, plans: steps.plans, clock: clock, logger: logger, owns: { try steps.owns($0, in: $1) },
+      store: store, plans: steps.plans + [rotation.plan], clock: clock, logger: logger,
+      owns: { try steps.owns($0, in: $1) },
       journal: { operation, event, tx in
         try OperationJournal.record(operation, event, evidence: evidence, in: tx)
         try ledger.operationChanged(operation, in: tx)
       },
       changed: { changes.operationChanged($0) })
-    acts = Acts(
-      store: store, evidence: evidence, guardrails: Guardrails.all + CredentialGuardrails.all, clock: clock,
-      logger: logger)
     authorities = AuthorityService(acts: acts, keeper: keeper, gateway: gateway, clock: clock, logger: logger)
     fleet = FleetService(
       acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, model: settings.model,
@@ -170,20 +191,10 @@ public final class ControlPlane: Sendable {
         changes.eventAppended()
         changes.alertsChanged()
       })
-    if let vendors = settings.vendors { try settings.endpoints.check(apartFrom: vendors) }
-    credentials = CredentialsService(
-      acts: acts, store: store, sealed: vault,
-      vaults: try CredentialVaults(sealed: vault, settings: settings.vaults, environment: settings.environment),
-      fingerprinter: Fingerprinter(
-        key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
-          .randomHex(byteCount: 32)
-        }), vendors: settings.vendors, endpoints: settings.endpoints, egress: settings.egress, trust: trust,
-      clock: clock, logger: logger,
-      settled: { org, actor, act, now, tx in
-        try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
-      })
     onboarding = OnboardingService(
       acts: acts, fleet: fleet, ledger: ledger, surfaces: CredentialSurface.allCases.map(\.rawValue))
+    runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
+    self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()
     try await credentials.forgetOrphanedValues()
     try await fleet.forgetOrphanedPathSecrets()
@@ -229,6 +240,7 @@ public final class ControlPlane: Sendable {
       store: store, access: access, acts: acts, feed: feed, metrics: metrics, readiness: readiness,
       routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
         + CredentialsRoutes(service: credentials).routes + GatesRoutes(service: credentials).routes
+        + RotationRoutes(service: rotation).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,

@@ -8,7 +8,7 @@ import Web
 struct CredentialCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "credential", abstract: "The credentials of Orgs: set, looked at, and never read.",
-    subcommands: [Set.self, Validate.self, List.self, Show.self, Remove.self, Fixture.self])
+    subcommands: [Set.self, Validate.self, Rotate.self, Retire.self, List.self, Show.self, Remove.self, Fixture.self])
 
   /// Which credential.
   struct Place: ParsableArguments {
@@ -50,7 +50,7 @@ struct CredentialCommands: AsyncParsableCommand {
     }
 
     func run() async throws {
-      let value = key == nil ? try read() : nil
+      let value = key == nil ? try CredentialCommands.read(valueFile) : nil
       let body = Body(
         surface: place.surface, class: kind, value: value?.withText { $0 }, vault: vault, key: key,
         replacing: replacing)
@@ -60,15 +60,16 @@ struct CredentialCommands: AsyncParsableCommand {
       Console.line("The \(view.title) of '\(view.org)' is kept in the vault '\(view.vault)', version \(view.version).")
       Console.line("  \(view.fingerprint)")
     }
+  }
 
-    private func read() throws -> Secret {
-      guard valueFile != "-" || isatty(0) == 0 else {
-        throw AWError(
-          .usage, "The value would be shown on this terminal while it is typed.",
-          next: "Pipe it in, or name a file or descriptor with --value-file.")
-      }
-      return try SecretFile.read(valueFile)
+  /// A value, from wherever it is not seen.
+  static func read(_ valueFile: String) throws -> Secret {
+    guard valueFile != "-" || isatty(0) == 0 else {
+      throw AWError(
+        .usage, "The value would be shown on this terminal while it is typed.",
+        next: "Pipe it in, or name a file or descriptor with --value-file.")
     }
+    return try SecretFile.read(valueFile)
   }
 
   struct Validate: AsyncParsableCommand, JSONAnswering {

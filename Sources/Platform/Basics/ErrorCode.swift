@@ -59,6 +59,9 @@ extension ErrorCode {
   public static let credentialUnvalidated = ErrorCode("credential.not-validated", http: 409)
   public static let credentialExpired = ErrorCode("credential.expired", http: 409)
   public static let credentialShared = ErrorCode("credential.identity-shared", http: 409)
+  public static let credentialStillAlive = ErrorCode("credential.still-alive", http: 409)
+  public static let credentialOtherIdentity = ErrorCode("credential.other-identity", http: 409)
+  public static let credentialMarksLeft = ErrorCode("credential.marks-left", http: 409)
   // Gates
   public static let gateUnknown = ErrorCode("gate.unknown", http: 404)
   public static let gateTrust = ErrorCode("gate.approvers-invalid", http: 400, exit: 2)
@@ -195,7 +198,7 @@ extension ErrorCode {
     deliveryFailed, silenceWithoutEnd, pathKindUnknown, pathInvalid, pathUnreachable, pathHostKeyChanged,
     pathCredentialRefused, pathTLSFailed, pathAddressRefused, pathProgramMissing, pathCheckForgotten,
     gateUnknown, gateTrust, gateNoRequester, gateNotSigned, gateAltered, gateUntrusted, gateSelfSigned, gateOutOfScope,
-    gateExpired, gateRevoked,
+    gateExpired, gateRevoked, credentialStillAlive, credentialOtherIdentity, credentialMarksLeft,
     credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
     secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,

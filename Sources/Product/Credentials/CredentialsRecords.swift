@@ -19,7 +19,7 @@ public enum CredentialsRecords {
           // The identity stands beside the validation that found it, because it is searched for.
           "CREATE INDEX credential_identity ON credential (surface, identity)",
         ])
-    ] + GatesRecords.migrations + EgressBudget.migrations
+    ] + GatesRecords.migrations + EgressBudget.migrations + SpareRecords.migrations
 
   static func save(_ credential: Credential, in tx: Transaction) throws {
     try tx.run(
@@ -65,7 +65,7 @@ public enum CredentialsRecords {
     let row = try tx.run(
       "SELECT version FROM credential WHERE org = ? AND surface = ?", [.id(org), .text(surface.rawValue)]
     ).first
-    return Int(try row?.integer("version") ?? 0)
+    return max(Int(try row?.integer("version") ?? 0), try SpareRecords.newest(surface, org, in: tx))
   }
 
   static func find(_ surface: CredentialSurface, of org: OrgID, in tx: Transaction) throws -> Credential? {
@@ -83,10 +83,10 @@ public enum CredentialsRecords {
   /// Where AW put the values of all Orgs.
   static func places(in tx: Transaction) throws -> [Credential.Place] {
     try tx.run("SELECT place FROM credential WHERE removed_at IS NULL")
-      .map { try JSONValue.decode(Credential.Place.self, from: $0.text("place")) }
+      .map { try JSONValue.decode(Credential.Place.self, from: $0.text("place")) } + SpareRecords.places(in: tx)
   }
 
-  private static func read(_ row: SQLRow) throws -> Credential {
+  static func read(_ row: SQLRow) throws -> Credential {
     let ref = try JSONValue.decode(SecretRef.self, from: row.text("ref"))
     return Credential(
       org: try row.id("org"), surface: try CredentialSurface(named: row.text("surface")),

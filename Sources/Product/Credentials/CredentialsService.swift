@@ -6,6 +6,7 @@ import Logging
 import OpenClaw
 import Store
 import Vault
+import Work
 
 extension EvidenceKind {
   public static let credentialSet = EvidenceKind("credential.set")
@@ -88,26 +89,15 @@ public struct CredentialsService: Sendable {
     let surface = try CredentialSurface(named: request.surface)
     let kind = try request.class.map { try CredentialClass(named: $0) } ?? .fixture
     let (org, present) = try await standing(slug, surface)
-    var details: [String: JSONValue] = ["surface": .string(surface.rawValue), "class": .string(kind.rawValue)]
-    if let gated = kind.gated {
-      let use = GateUse(org: org.id, surface: surface, class: gated)
-      details["gate"] = try await gate(use, slug, details, as: actor, dryRun: dryRun)
-    }
-    let act = Act(
-      .credentialManage, kind: .credentialSet, subject: Self.subject(slug, surface), org: org.id.text,
-      details: .object(details))
-    try await allowed(actor)
-    let vault = request.vault ?? vaults.writes
-    let taken = try await take(value, request, vault)
-    let refusal =
-      kind == .fixture
-      ? CredentialIntake.refusal(of: CredentialIntake.verdict(on: taken, for: surface), for: surface)
-      : CredentialIntake.gatedRefusal(of: taken, for: surface)
-    if let refusal { throw refusal }
+    let (act, taken, vault) = try await intake(
+      request, value, kind, surface, org, .credentialSet, as: actor, dryRun: dryRun)
     let version = present + 1
     let fingerprint = fingerprinter.fingerprint(of: taken)
     let ref = try Credential.ref(org: org.slug, surface, version: version)
-    return try await placed(taken, request, in: vault, org: org.slug, surface, version, dryRun: dryRun) { place in
+    let before = try await store.read { try CredentialsRecords.find(surface, of: org.id, in: $0)?.place }
+    let made = try await placing(
+      taken, key: request.key, in: vault, org: org.slug, surface, version, dryRun: dryRun
+    ) { place in
       try await acts.perform(act, as: actor, dryRun: dryRun) { [trust] tx, context in
         let reference = try Self.reference(ref, kind, surface, of: org, trust, at: context.at, in: tx)
         try Self.check(request, surface, of: org.id, expected: present, in: tx)
@@ -124,6 +114,8 @@ public struct CredentialsService: Sendable {
         return credential
       }
     }
+    if !dryRun, request.key == nil, let before { await removeEarlier(before) }
+    return made
   }
 
   /// Forgets a credential, and removes the value from the vault if AW put it there.
@@ -140,6 +132,7 @@ public struct CredentialsService: Sendable {
       guard let credential = try CredentialsRecords.find(surface, of: org.id, in: tx) else {
         throw Self.unknown(surface, slug)
       }
+      try Self.idle(surface, of: org.id, in: tx)
       let freed = try CredentialsRecords.sharing(credential, in: tx)
       try CredentialsRecords.remove(surface, of: org.id, at: context.at, in: tx)
       Self.record(credential, in: &context)
@@ -167,18 +160,49 @@ public struct CredentialsService: Sendable {
   // MARK: - Parts
 
   /// The Org, and the newest version that its surface ever had.
-  private func standing(_ slug: Slug, _ surface: CredentialSurface) async throws -> (org: Org, version: Int) {
+  func standing(_ slug: Slug, _ surface: CredentialSurface) async throws -> (org: Org, version: Int) {
     try await store.read { tx in
       let org = try Self.org(slug, in: tx)
       return (org, try CredentialsRecords.version(surface, of: org.id, in: tx))
     }
   }
 
+  /// What comes before any value is kept: the gate of its class, the right to do it, the value itself and its form.
+  func intake(
+    _ request: SetRequest, _ value: Secret?, _ kind: CredentialClass, _ surface: CredentialSurface, _ org: Org,
+    _ evidence: EvidenceKind, as actor: Actor, dryRun: Bool
+  ) async throws -> (act: Act, value: Secret, vault: String) {
+    var details: [String: JSONValue] = ["surface": .string(surface.rawValue), "class": .string(kind.rawValue)]
+    if let gated = kind.gated {
+      let use = GateUse(org: org.id, surface: surface, class: gated)
+      details["gate"] = try await gate(use, org.slug, details, evidence, as: actor, dryRun: dryRun)
+    }
+    try await allowed(actor)
+    let vault = request.vault ?? vaults.writes
+    let taken = try await take(value, request, vault)
+    let refusal =
+      kind == .fixture
+      ? CredentialIntake.refusal(of: CredentialIntake.verdict(on: taken, for: surface), for: surface)
+      : CredentialIntake.gatedRefusal(of: taken, for: surface)
+    if let refusal { throw refusal }
+    let act = Act(
+      .credentialManage, kind: evidence, subject: Self.subject(org.slug, surface), org: org.id.text,
+      details: .object(details))
+    return (act, taken, vault)
+  }
+
+  /// Nothing else changes a credential while it is rotated.
+  private static func idle(_ surface: CredentialSurface, of org: OrgID, in tx: Transaction) throws {
+    guard let slug = try FleetRecords.org(org, in: tx)?.slug else { return }
+    if try WorkRecords.isBusy("\(slug)/\(surface.rawValue)", in: tx) { throw WorkRecords.busy }
+  }
+
   /// The gate that is open for something, before any value is looked at.
   ///
   /// - Throws: what refuses it, recorded.
   func gate(
-    _ use: GateUse, _ slug: Slug, _ details: [String: JSONValue], as actor: Actor, dryRun: Bool
+    _ use: GateUse, _ slug: Slug, _ details: [String: JSONValue], _ evidence: EvidenceKind, as actor: Actor,
+    dryRun: Bool
   ) async throws -> JSONValue {
     let (acts, trust, now) = (acts, trust, clock.now)
     let found = try await store.read { tx in
@@ -191,7 +215,7 @@ public struct CredentialsService: Sendable {
       // Of an Org without any gate the guardrail itself says so.
       let marked = refusal == .missing ? details : details.merging(["gate": "closed"]) { $1 }
       let act = Act(
-        .credentialManage, kind: .credentialSet, subject: Self.subject(slug, use.surface), org: use.org.text,
+        .credentialManage, kind: evidence, subject: Self.subject(slug, use.surface), org: use.org.text,
         details: .object(marked))
       try await acts.perform(act, as: actor, dryRun: dryRun) { _, _ in throw Acts.Refusal(error) }
       throw error
@@ -231,46 +255,46 @@ public struct CredentialsService: Sendable {
     }
   }
 
-  /// Puts a value into its vault for the time of an act, and leaves it there when the act was carried out; then the
-  /// value that it replaces goes.
-  private func placed(
-    _ value: Secret, _ request: SetRequest, in vault: String, org: Slug, _ surface: CredentialSurface,
-    _ version: Int, dryRun: Bool, _ body: (Credential.Place) async throws -> Credential
-  ) async throws -> Credential {
-    if let key = request.key { return try await body(.init(vault: vault, key: key, isOwn: false)) }
+  /// Puts a value into its vault for the time of an act, and leaves it there when the act was carried out.
+  ///
+  /// - Parameter key: of a value that somebody else keeps: then nothing is put anywhere.
+  func placing<Value>(
+    _ value: Secret, key: String?, in vault: String, org: Slug, _ surface: CredentialSurface, _ version: Int,
+    dryRun: Bool, _ body: (Credential.Place) async throws -> Value
+  ) async throws -> Value {
+    if let key { return try await body(.init(vault: vault, key: key, isOwn: false)) }
     let keeper = try vaults.keeper(vault)
     let mark = Hex.encode([UInt8].random(count: 4))
     let place = Credential.Place(
       vault: vault, key: keeper.key(org: org, surface: surface, version: version, mark: mark), isOwn: true)
     if dryRun { return try await body(place) }
-    let before = try await store.read { tx in
-      try CredentialsRecords.find(surface, of: try Self.org(org, in: tx).id, in: tx)?.place
-    }
     try await keeper.create(value, at: place.key)
-    let credential: Credential
     do {
-      credential = try await body(place)
+      return try await body(place)
     } catch {
       try await keeper.destroy(place.key)
       throw error
     }
-    if let before, before.isOwn {
-      do {
-        try await vaults.keeper(before.vault).destroy(before.key)
-      } catch {
-        // The new value counts all the same; the old one is no longer named anywhere.
-        logger.warning(
-          "the value of an earlier version could not be removed from its vault",
-          metadata: ["vault": "\(before.vault)", "key": "\(before.key)", "error": "\(error)"])
-      }
+  }
+
+  /// Removes the value that was replaced, if AW had put it there.
+  private func removeEarlier(_ before: Credential.Place) async {
+    guard before.isOwn else { return }
+    do {
+      try await vaults.keeper(before.vault).destroy(before.key)
+    } catch {
+      // The new value counts all the same; the old one is no longer named anywhere.
+      logger.warning(
+        "the value of an earlier version could not be removed from its vault",
+        metadata: ["vault": "\(before.vault)", "key": "\(before.key)", "error": "\(error)"])
     }
-    return credential
   }
 
   private static func check(
     _ request: SetRequest, _ surface: CredentialSurface, of org: OrgID, expected: Int, in tx: Transaction
   ) throws {
     let current = try CredentialsRecords.find(surface, of: org, in: tx)
+    try idle(surface, of: org, in: tx)
     if let replacing = request.replacing, replacing != (current?.version ?? 0) {
       let now = current.map { "version \($0.version), set by \($0.setBy) at \($0.setAt)" } ?? "none"
       throw AWError(
@@ -289,7 +313,7 @@ public struct CredentialsService: Sendable {
     try CredentialsRecords.find(surface, of: org, in: tx).map { try CredentialsRecords.sharing($0, in: tx) } ?? []
   }
 
-  private static func record(_ credential: Credential, in context: inout ActContext) {
+  static func record(_ credential: Credential, in context: inout ActContext) {
     context.record("class", .string(credential.reference.kind.rawValue))
     if let gate = credential.reference.gate { context.record("gate", .string(gate.text)) }
     context.record("reference", .string(credential.reference.ref.description))
@@ -322,7 +346,9 @@ public enum CredentialGuardrails {
   public static let all: [Guardrail] = [fixturesOnly]
 
   static let fixturesOnly: Guardrail = { act in
-    guard act.kind == .credentialSet, let name = act.details["class"]?.stringValue else { return nil }
+    guard [.credentialSet, .credentialRotated].contains(act.kind), let name = act.details["class"]?.stringValue else {
+      return nil
+    }
     let kind = CredentialClass(rawValue: name)
     // That a gate is named lets nobody through: the act's body cannot make the reference without an open one.
     return kind == .fixture || act.details["gate"] != nil ? nil : refusal(kind ?? .real)

@@ -240,6 +240,10 @@ extension FleetRecords {
     try tx.run("SELECT * FROM instance WHERE state IN ('active', 'stopped') ORDER BY id").map(instance)
   }
 
+  public static func instances(of org: OrgID, in tx: Transaction) throws -> [Instance] {
+    try tx.run("SELECT * FROM instance WHERE org = ? ORDER BY slug", [.id(org)]).map(instance)
+  }
+
   static func instances(on host: HostID, in tx: Transaction) throws -> [Instance] {
     try tx.run("SELECT * FROM instance WHERE host = ? ORDER BY slug", [.id(host)]).map(instance)
   }
