@@ -159,7 +159,7 @@ let commands: [Target] = [
     name: "aw",
     dependencies: [
       "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Access", "Web",
-      "Work", "Link", "Basics", arguments, logging,
+      "Work", "Link", "Vault", "Basics", arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],

@@ -82,6 +82,7 @@ public final class DataDirectory: Sendable {
   /// - Throws: `vaultUnreadable`. A vault without its key gets no new one: that would only hide what is missing.
   public func openVault(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> Vault {
     let files = FileManager.default
+    if environment["CREDENTIALS_DIRECTORY"] == nil { try VaultRotation.settle(file: vault, keyFile: vaultKey) }
     if files.fileExists(atPath: vault), !files.fileExists(atPath: vaultKey), environment["CREDENTIALS_DIRECTORY"] == nil
     {
       throw AWError(
@@ -89,6 +90,22 @@ public final class DataDirectory: Sendable {
         next: "Restore the key file from your backup of it, or pass it as a systemd credential.")
     }
     return try Vault.open(file: vault, key: .load(file: vaultKey, environment: environment))
+  }
+
+  /// Gives the vault another key. Whoever has the directory is the only one who uses it; a vault that several control
+  /// planes share is theirs too, so all of them have to stand still.
+  ///
+  /// - Throws: `vaultUnreadable`; `conflict` when the key comes from systemd, where AW cannot put another one.
+  public func rotateVaultKey(
+    environment: [String: String] = ProcessInfo.processInfo.environment, dryRun: Bool = false
+  ) throws -> VaultRotation.Report {
+    guard environment["CREDENTIALS_DIRECTORY"] == nil else {
+      throw AWError(
+        .conflict, "The vault's key comes from systemd, so AW cannot put another one in its place.",
+        next: "Put the key into \(vaultKey), rotate it there outside the unit, and give systemd the new one.")
+    }
+    try VaultRotation.settle(file: vault, keyFile: vaultKey)
+    return try VaultRotation.rotate(file: vault, keyFile: vaultKey, dryRun: dryRun)
   }
 
   /// The longest path of a unix socket on Linux, its final zero not counted.

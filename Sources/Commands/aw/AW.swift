@@ -31,7 +31,7 @@ struct AW: AsyncParsableCommand {
         subcommands: [
           OrgCommands.self, BaselineCommands.self, HandoffCommands.self, CredentialCommands.self, GateCommands.self,
           HostCommands.self, InstanceCommands.self, PathCommands.self, AuthorityCommands.self,
-          OperatorCommands.self,
+          OperatorCommands.self, VaultCommands.self,
         ]),
     ])
 

@@ -8,7 +8,9 @@ import Web
 struct CredentialCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "credential", abstract: "The credentials of Orgs: set, looked at, and never read.",
-    subcommands: [Set.self, Validate.self, Rotate.self, Retire.self, List.self, Show.self, Remove.self, Fixture.self])
+    subcommands: [
+      Set.self, Validate.self, Rotate.self, Retire.self, List.self, Show.self, Remove.self, Orphans.self, Fixture.self,
+    ])
 
   /// Which credential.
   struct Place: ParsableArguments {
@@ -119,6 +121,22 @@ struct CredentialCommands: AsyncParsableCommand {
             $0.fingerprint,
           ]
         })
+    }
+  }
+
+  struct Orphans: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "List values in the vaults that no record names; by name, never a value.",
+      discussion: "What is being set at this moment can be among them: look twice before you remove anything there.")
+
+    @OptionGroup var context: ContextOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+      let answer = try await context.client.send(.get, "/credentials/orphans", as: Items<OrphanView>.self)
+      if output.json { return try Console.json(answer.items) }
+      if answer.items.isEmpty { return Console.line("Every value in the vaults belongs to a record.") }
+      Console.table(["VAULT", "KEY"], answer.items.map { [$0.vault, $0.key] })
     }
   }
 

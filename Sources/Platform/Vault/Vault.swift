@@ -126,6 +126,9 @@ public actor Vault {
     }
   }
 
+  /// - Throws: `vaultUnreadable`.
+  static func content(of path: String, key: VaultKey) throws -> VaultFile { try read(path, key: key).file }
+
   private static func open(_ reference: SecretReference, in file: VaultFile, path: String) throws -> Secret? {
     do {
       return try file.open(reference)
@@ -154,7 +157,7 @@ public actor Vault {
     }
   }
 
-  private static func unwritable(_ failure: FileFailure, path: String) -> AWError {
+  static func unwritable(_ failure: FileFailure, path: String) -> AWError {
     if failure.isDiskFull {
       return AWError(
         .storeFull, "The disk of the vault \(path.quoted) is full, so the secret was not saved.",

@@ -30,6 +30,11 @@ public struct CredentialsRoutes: Sendable {
         return .json(["items": try JSONValue(encoding: views)])
       },
       .read(
+        "/api/v1/credentials/orphans",
+        "Values that lie where AW puts them in its vaults, and that no record names: by name, never a value.",
+        schema: RouteSchema(response: JSONSchema.object(["items": JSONSchema.array(of: OrphanView.schema)]))
+      ) { _ in .json(["items": try JSONValue(encoding: try await service.orphans())]) },
+      .read(
         "/api/v1/orgs/{org}/credentials/{surface}", "What is known of one credential.",
         schema: RouteSchema(response: CredentialView.schema)
       ) { request in

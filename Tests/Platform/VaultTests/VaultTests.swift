@@ -91,7 +91,7 @@ struct VaultTests {
       try await vault.put(Secret("two"), at: try SecretReference("evidence/signing-key"))
       let lines = String(decoding: try bytes(file), as: UTF8.self).split(separator: "\n")
       let without = lines.enumerated().filter { $0.offset != 2 }.map { $0.element + "\n" }.joined()
-      for text in [without, "", "aw-vault 1\n", String(lines.joined(separator: "\n").dropLast(9))] {
+      for text in [without, "", "aw-vault 2\n", String(lines.joined(separator: "\n").dropLast(9))] {
         try Data(text.utf8).write(to: URL(filePath: file))
         #expect(throws: AWError(.vaultUnreadable, "", next: "")) { _ = try Vault.open(file: file, key: key) }
       }
@@ -107,7 +107,7 @@ struct VaultTests {
         _ = try Vault.open(file: file, key: other)
       }
       #expect(wrong?.message.contains("different key") == true)
-      let newer = String(decoding: try bytes(file), as: UTF8.self).replacing("aw-vault 1", with: "aw-vault 2")
+      let newer = String(decoding: try bytes(file), as: UTF8.self).replacing("aw-vault 2", with: "aw-vault 3")
       try Data(newer.utf8).write(to: URL(filePath: file))
       let error = #expect(throws: AWError(.vaultUnreadable, "", next: "")) {
         _ = try Vault.open(file: file, key: key)

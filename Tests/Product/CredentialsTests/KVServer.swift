@@ -70,12 +70,19 @@ final class KVServer: Sendable {
       if state.isSealed { return .errors(503, "Vault is sealed") }
       if uri == "/v1/auth/approle/login" { return Self.signIn(body, &state) }
       guard let token, state.tokens.contains(token) else { return .errors(403, "permission denied") }
-      for part in ["data", "metadata"] {
+      for part in ["data", "metadata", "subkeys"] {
         let front = "/v1/secret/\(part)/"
         guard uri.hasPrefix(front) else { continue }
-        let path = String(uri.dropFirst(front.count))
-        guard path.hasPrefix(state.allowed) else { return .errors(403, "1 error occurred:\n\t* permission denied\n\n") }
-        return part == "data" ? Self.data(method, path, body, &state) : Self.metadata(method, path, &state)
+        let isList = uri.hasSuffix("?list=true")
+        let path = String(uri.dropFirst(front.count).dropLast(isList ? "?list=true".count : 0))
+        guard (path + "/").hasPrefix(state.allowed) else {
+          return .errors(403, "1 error occurred:\n\t* permission denied\n\n")
+        }
+        switch part {
+        case "data": return Self.data(method, path, body, &state)
+        case "subkeys": return Self.subkeys(path, state)
+        default: return isList ? Self.list(path, state) : Self.metadata(method, path, &state)
+        }
       }
       return .errors(404)
     }
@@ -113,6 +120,24 @@ final class KVServer: Sendable {
       return Reply(status: 204)
     default: return .errors(405)
     }
+  }
+
+  /// The names right below a folder; those of folders end with a slash.
+  private static func list(_ folder: String, _ state: Secrets) -> Reply {
+    let below = state.entries.keys.filter { $0.hasPrefix(folder + "/") }.map { $0.dropFirst(folder.count + 1) }
+    guard !below.isEmpty else { return .errors(404) }
+    let keys = Set(
+      below.map { name in
+        let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+        return parts.count == 2 ? parts[0] + "/" : parts[0]
+      })
+    return Reply(status: 200, body: ["data": ["keys": .array(keys.sorted().map { .string($0) })]])
+  }
+
+  private static func subkeys(_ path: String, _ state: Secrets) -> Reply {
+    guard let last = state.entries[path]?.last else { return .errors(404) }
+    guard let newest = last else { return Reply(status: 404, body: ["data": ["subkeys": nil]]) }
+    return Reply(status: 200, body: ["data": ["subkeys": .object(newest.mapValues { _ in .null })]])
   }
 
   private static func metadata(_ method: String, _ path: String, _ state: inout Secrets) -> Reply {

@@ -189,6 +189,31 @@ struct KVVaultTests {
     }
   }
 
+  @Test("what lies below AW's prefix is listed by name, at every depth, and no value is asked for")
+  func listing() async throws {
+    try await TestFolder.with { folder in
+      try await KVServer.with { server in
+        let vault = try Self.vault(server, folder)
+        #expect(try await vault.keys().isEmpty)
+        let own = vault.key(org: try Slug("acme"), surface: .slack, version: 1, mark: "00")
+        try await vault.create(Secret("one"), at: own)
+        server.state.withLock {
+          $0.entries["aw/acme/by-hand"] = [["a": "1", "b": "2"]]
+          $0.entries["aw/acme/deleted"] = [["a": "1"], nil]
+          $0.entries["other/acme"] = [["a": "1"]]
+          $0.seen = []
+        }
+        #expect(
+          try await vault.keys() == [
+            "aw/acme/by-hand#a", "aw/acme/by-hand#b", own, "aw/acme/deleted",
+          ])
+        #expect(server.state.withLock { $0.seen.allSatisfy { !$0.contains("/data/") } })
+        try await vault.destroy(own)
+        #expect(try await vault.keys().count == 3)
+      }
+    }
+  }
+
   @Test("a token that was revoked is replaced once; one whose lease is over is not used")
   func tokens() async throws {
     try await TestFolder.with { folder in
@@ -254,6 +279,6 @@ struct KVVaultTests {
   @Test("each answer means what the published API says", arguments: replies.indices)
   func meaning(index: Int) {
     let row = Self.replies[index]
-    #expect(KVReply.read(status: row.status, body: row.body, field: row.field) == row.reply)
+    #expect(KVReply.read(status: row.status, body: row.body, row.field.map { .field($0) } ?? .nothing) == row.reply)
   }
 }

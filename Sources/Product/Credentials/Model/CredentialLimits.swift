@@ -12,6 +12,8 @@ public enum CredentialLimits {
   public static let vaultsMax = 32
   /// A vault's token is renewed this long before it ends.
   public static let tokenMargin = Duration.seconds(30)
+  /// Of the keys of one vault that are listed.
+  public static let keysMax = 10_000
   /// Of a key inside a vault.
   public static let keyCharactersMax = 256
 }

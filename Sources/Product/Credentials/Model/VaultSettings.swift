@@ -15,8 +15,14 @@ public struct VaultSettings: Sendable, Equatable {
     /// A program that speaks OpenClaw's exec protocol.
     case exec(command: String, arguments: [String], environment: [String: String], passes: [String])
     case kv(KVSettings)
+    case aws(AWSSettings)
 
-    var isWritable: Bool { if case .kv = self { true } else { false } }
+    var isWritable: Bool {
+      switch self {
+      case .kv, .aws: true
+      case .env, .file, .exec: false
+      }
+    }
   }
 
   /// The name of the embedded vault.
@@ -82,14 +88,31 @@ public struct VaultSettings: Sendable, Equatable {
           name: name, address: try text("address"), mount: try text("mount"), prefix: try text("prefix"),
           namespace: value["namespace"]?.stringValue, roleID: try text("roleId"),
           secretIDFile: try absolute(try text("secretIdFile"), name), caFile: value["caFile"]?.stringValue))
+    case "aws":
+      return .aws(
+        try AWSSettings(
+          name: name, region: try text("region"), endpoint: value["endpoint"]?.stringValue,
+          prefix: try text("prefix"), credentialsFile: try absolute(try text("credentialsFile"), name),
+          caFile: value["caFile"]?.stringValue))
     case let source:
-      throw wrong("the vault \(name.quoted) has the source \((source ?? "").quoted), not env, file, exec or kv")
+      throw wrong("the vault \(name.quoted) has the source \((source ?? "").quoted), not env, file, exec, kv or aws")
     }
   }
 
   private static func absolute(_ path: String, _ name: String) throws(AWError) -> String {
     guard path.hasPrefix("/") else { throw wrong("the vault \(name.quoted) names \(path.quoted), no absolute path") }
     return path
+  }
+
+  /// The address of a vault, without a slash at its end.
+  static func address(_ text: String, _ name: String) throws(AWError) -> String {
+    guard let url = URL(string: text), let host = url.host(), url.query() == nil, url.user() == nil,
+      url.scheme == "https" || (url.scheme == "http" && ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host))
+    else {
+      throw wrong(
+        "the vault \(name.quoted) has the address \(text.quoted): https://…, or http:// on this machine's loopback")
+    }
+    return text.hasSuffix("/") ? String(text.dropLast()) : text
   }
 
   static func wrong(_ what: String) -> AWError {
@@ -117,17 +140,11 @@ public struct KVSettings: Sendable, Equatable {
     name: String, address: String, mount: String, prefix: String, namespace: String?, roleID: String,
     secretIDFile: String, caFile: String?
   ) throws(AWError) {
-    guard let url = URL(string: address), let host = url.host(), url.query() == nil, url.user() == nil,
-      url.scheme == "https" || (url.scheme == "http" && ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host))
-    else {
-      throw VaultSettings.wrong(
-        "the vault \(name.quoted) has the address \(address.quoted): https://…, or http:// on this machine's loopback")
-    }
+    self.address = try VaultSettings.address(address, name)
     guard KVSettings.isPath(mount), KVSettings.isPath(prefix) else {
       throw VaultSettings.wrong("the vault \(name.quoted) has a 'mount' or 'prefix' that is no path")
     }
     self.name = name
-    self.address = address.hasSuffix("/") ? String(address.dropLast()) : address
     self.mount = mount
     self.prefix = prefix
     self.namespace = namespace

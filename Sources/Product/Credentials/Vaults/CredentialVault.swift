@@ -15,6 +15,8 @@ protocol SecretKeeper: SecretSource {
   func create(_ secret: Secret, at key: String) async throws
   /// Nothing happens when there is none.
   func destroy(_ key: String) async throws
+  /// The keys of everything that lies where AW puts values, without one of the values.
+  func keys() async throws -> [String]
   /// The key for a value of AW's own, unlike any before.
   func key(org: Slug, surface: CredentialSurface, version: Int, mark: String) -> String
 }
@@ -27,7 +29,9 @@ public struct CredentialVaults: Sendable {
   let writes: String
 
   /// - Throws: `vaultSettings` for a file that a vault needs and that cannot be used.
-  public init(sealed: Vault, settings: VaultSettings, environment: [String: String]) throws {
+  public init(
+    sealed: Vault, settings: VaultSettings, environment: [String: String], clock: WallClock = .system
+  ) throws {
     var sources: [String: any SecretSource] = [:]
     var keepers: [String: any SecretKeeper] = [VaultSettings.sealed: SealedVault(vault: sealed)]
     for (name, kind) in settings.vaults {
@@ -40,11 +44,17 @@ public struct CredentialVaults: Sendable {
         sources[name] = ExecVault(
           name: name, command: command, arguments: arguments, environment: passed.merging(given) { $1 })
       case .kv(let settings): keepers[name] = try KVVault(settings)
+      case .aws(let settings): keepers[name] = try AWSVault(settings, clock: clock)
       }
     }
     self.sources = sources
     self.keepers = keepers
     writes = settings.writes ?? VaultSettings.sealed
+  }
+
+  /// Those that AW may write to, by name.
+  var written: [(name: String, keeper: any SecretKeeper)] {
+    keepers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
   func source(_ name: String) throws(AWError) -> any SecretSource {
@@ -92,6 +102,10 @@ enum VaultFailure {
       next: "Check what AW signs in with there, and the policy that belongs to it.")
   }
 
+  static func tooMany(_ vault: String) -> AWError {
+    refused(vault, "more than \(CredentialLimits.keysMax) keys lie where AW puts values")
+  }
+
   static func key(_ key: String, _ vault: String, _ rule: String) -> AWError {
     AWError(
       .credentialKey, "The vault \(vault.quoted) cannot hold anything at \(key.quoted).",
@@ -121,6 +135,10 @@ struct SealedVault: SecretKeeper {
   }
 
   func destroy(_ key: String) async throws { try await vault.delete(try reference(key)) }
+
+  func keys() async throws -> [String] {
+    try await vault.references().map(\.text).filter { $0.hasPrefix(Self.prefix) }
+  }
 
   func key(org: Slug, surface: CredentialSurface, version: Int, mark: String) -> String {
     "\(Self.prefix)\(org)/\(surface.rawValue.lowercased())/v\(version)-\(mark)"

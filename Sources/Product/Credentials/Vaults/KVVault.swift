@@ -3,7 +3,6 @@ import Basics
 import Foundation
 import NIOCore
 import NIOHTTP1
-import NIOSSL
 import Vault
 
 /// A KV engine, version 2, of HashiCorp Vault or OpenBao.
@@ -25,19 +24,7 @@ actor KVVault: SecretKeeper {
 
   init(_ settings: KVSettings) throws {
     self.settings = settings
-    var tls = TLSConfiguration.makeClientConfiguration()
-    if let file = settings.caFile {
-      guard let certificates = try? NIOSSLCertificate.fromPEMFile(file), !certificates.isEmpty else {
-        throw VaultSettings.wrong("the vault \(settings.name.quoted) names \(file.quoted), no certificates in PEM form")
-      }
-      tls.trustRoots = .certificates(certificates)
-    }
-    var configuration = HTTPClient.Configuration(tlsConfiguration: tls, redirectConfiguration: .disallow)
-    configuration.httpVersion = .http1Only
-    configuration.timeout.connect = .seconds(2)
-    configuration.connectionPool.retryConnectionEstablishment = false
-    // It lives as long as the control plane.
-    client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    client = try VaultClient.make(settings.name, caFile: settings.caFile)
   }
 
   deinit {
@@ -51,7 +38,7 @@ actor KVVault: SecretKeeper {
 
   func read(_ key: String) async throws -> Secret {
     let (path, field) = try split(key)
-    let reply = try await send(.GET, "data", path, field: field)
+    let reply = try await send(.GET, "data", path, reads: .field(field))
     guard case .value(let secret) = reply else { throw failure(reply, key) }
     return secret
   }
@@ -70,6 +57,36 @@ actor KVVault: SecretKeeper {
     let (path, _) = try split(key)
     let reply = try await send(.DELETE, "metadata", path)
     guard reply == .done || reply == .missing else { throw failure(reply, key) }
+  }
+
+  /// By `list` and `subkeys`, which name what is there and show no value. A path whose newest version was deleted is
+  /// there without a member.
+  func keys() async throws -> [String] {
+    var (folders, found) = ([settings.prefix], [String]())
+    while let folder = folders.popLast() {
+      guard let names = try await list(folder) else { continue }
+      for name in names {
+        let path = "\(folder)/\(name.hasSuffix("/") ? String(name.dropLast()) : name)"
+        guard KVSettings.isPath(path) else { continue }
+        if name.hasSuffix("/") { folders.append(path) } else { found += try await members(path) }
+      }
+      guard found.count + folders.count <= CredentialLimits.keysMax else { throw VaultFailure.tooMany(settings.name) }
+    }
+    return found.sorted()
+  }
+
+  private func list(_ folder: String) async throws -> [String]? {
+    let reply = try await send(.GET, "metadata", folder + "?list=true", reads: .keys)
+    if reply == .missing { return nil }
+    guard case .names(let names) = reply else { throw failure(reply, folder) }
+    return names
+  }
+
+  private func members(_ path: String) async throws -> [String] {
+    let reply = try await send(.GET, "subkeys", path, reads: .subkeys)
+    if reply == .missing { return [path] }
+    guard case .names(let names) = reply else { throw failure(reply, path) }
+    return names.isEmpty ? [path] : names.map { "\(path)#\($0)" }
   }
 
   /// `aw/acme/openai#value`: a path below the mount, and a member of what lies there.
@@ -91,7 +108,7 @@ actor KVVault: SecretKeeper {
     case .denied: VaultFailure.refused(settings.name, "AW's role may not do this at \(key.quoted)")
     case .sealed: VaultFailure.unreachable(settings.name, "it is sealed, or not started up yet")
     case .failed(let why): VaultFailure.refused(settings.name, why)
-    case .value, .done: VaultFailure.refused(settings.name, "it answered with something that was not asked for")
+    case .value, .names, .done: VaultFailure.refused(settings.name, "it answered with something that was not asked for")
     }
   }
 
@@ -99,21 +116,23 @@ actor KVVault: SecretKeeper {
 
   /// Asks with the token at hand; one that is refused is replaced once, because it may just have ended.
   private func send(
-    _ method: HTTPMethod, _ part: String, _ path: String, body: JSONValue? = nil, field: String? = nil
+    _ method: HTTPMethod, _ part: String, _ path: String, body: JSONValue? = nil,
+    reads: KVReply.Reading = .nothing
   ) async throws -> KVReply {
     let url = "/\(settings.mount)/\(part)/\(path)"
     let known = token
-    let reply = try await exchange(method, url, body, field, with: try await signIn())
+    let reply = try await exchange(method, url, body, reads, with: try await signIn())
     guard reply == .denied, known != nil else { return reply }
     token = nil
-    return try await exchange(method, url, body, field, with: try await signIn())
+    return try await exchange(method, url, body, reads, with: try await signIn())
   }
 
   private func exchange(
-    _ method: HTTPMethod, _ url: String, _ body: JSONValue?, _ field: String?, with token: Secret
+    _ method: HTTPMethod, _ url: String, _ body: JSONValue?, _ reads: KVReply.Reading,
+    with token: Secret
   ) async throws -> KVReply {
     let (status, answer) = try await execute(method, url, body, token)
-    return KVReply.read(status: status, body: answer, field: field)
+    return KVReply.read(status: status, body: answer, reads)
   }
 
   private func signIn() async throws -> Secret {
@@ -133,7 +152,7 @@ actor KVVault: SecretKeeper {
     }
     let (status, answer) = try await execute(.POST, "/auth/approle/login", body, nil)
     guard (200..<300).contains(status), let text = answer?["auth"]?["client_token"]?.stringValue else {
-      if KVReply.read(status: status, body: answer, field: nil) == .sealed { throw failure(.sealed, "") }
+      if KVReply.read(status: status, body: answer, .nothing) == .sealed { throw failure(.sealed, "") }
       throw VaultFailure.refused(settings.name, "AW's AppRole is not let in (status \(status))")
     }
     // Of 0 it never ends.
@@ -157,21 +176,6 @@ actor KVVault: SecretKeeper {
       request.headers.add(name: "content-type", value: "application/json")
       request.body = .bytes(ByteBuffer(string: body.canonical))
     }
-    let prepared = request
-    do {
-      let answer = try await Deadline.run(CredentialLimits.vaultWithin) { [client] in
-        let response = try await client.execute(prepared, timeout: .seconds(30))
-        let bytes = try await response.body.collect(upTo: CredentialLimits.answerBytesMax)
-        return (Int(response.status.code), Array(bytes.readableBytesView))
-      }
-      guard let (status, bytes) = answer else {
-        throw VaultFailure.unreachable(settings.name, "no answer within \(CredentialLimits.vaultWithin.words)")
-      }
-      return (status, try? JSONValue(parsing: bytes))
-    } catch let error as AWError {
-      throw error
-    } catch {
-      throw VaultFailure.unreachable(settings.name, "the connection failed", cause: error)
-    }
+    return try await VaultClient.ask(settings.name, client, request)
   }
 }
