@@ -211,6 +211,9 @@ struct APITests {
       "/orgs/acme/credentials/models.providers.openai.apiKey/validate", nil
     ),
     "DELETE /api/v1/orgs/{org}/credentials/{surface}": ("/orgs/acme/credentials/models.providers.openai.apiKey", nil),
+    "POST /api/v1/orgs/{org}/credentials/{surface}/request": (
+      "/orgs/acme/credentials/channels.slack.botToken/request", ["purpose": "a test"]
+    ),
     "POST /api/v1/hosts": ("/hosts", ["slug": "later"]),
     "POST /api/v1/hosts/{host}/drain": ("/hosts/host-1/drain", ["draining": true]),
     "DELETE /api/v1/hosts/{host}": ("/hosts/host-1?force=1", nil),
@@ -228,6 +231,8 @@ struct APITests {
   private static let personal: Set<String> = [
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/gates", "POST /api/v1/operators/{name}/suspend",
     "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve",
+    // Only a link that was used twice freezes a credential: see the tests of one-time links.
+    "POST /api/v1/orgs/{org}/credentials/{surface}/unfreeze",
     // A route still sends to the only endpoint, so removing that is refused, rehearsed or not.
     "DELETE /api/v1/alert-endpoints/{endpoint}",
   ]
@@ -252,7 +257,8 @@ struct APITests {
         #expect(answer["dryRun"] == true && answer["steps"]?.arrayValue?.isEmpty == false, "\(name)")
       }
     }
-    #expect(try await kinds(scene) == before)
+    let after = try await kinds(scene)
+    #expect(after == before, "\(after.prefix(after.count - before.count))")
     #expect(try await scene.instance().state == .active)
   }
 

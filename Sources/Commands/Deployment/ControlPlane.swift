@@ -36,6 +36,7 @@ public final class ControlPlane: Sendable {
   public let credentials: CredentialsService
   public let onboarding: OnboardingService
   let onboardingLedger: OnboardingLedger
+  let intake: IntakeService
   let alertsEngine: AlertsEngine
   /// Names this deployment in the events that it sends.
   let eventSource: String
@@ -138,7 +139,8 @@ public final class ControlPlane: Sendable {
     let trust = GateTrust(deployment: "\(deployment)", approvers: settings.approvers)
     let ledger = OnboardingLedger(
       store: store, evidence: evidence, clock: clock,
-      credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) })
+      credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) },
+      changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
     onboardingLedger = ledger
     engine = WorkEngine(
       store: store, plans: steps.plans, clock: clock, logger: logger, owns: { try steps.owns($0, in: $1) },
@@ -178,10 +180,11 @@ public final class ControlPlane: Sendable {
         key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
           .randomHex(byteCount: 32)
         }), vendors: settings.vendors, endpoints: settings.endpoints, egress: settings.egress, trust: trust,
-      clock: clock, logger: logger,
+      outbox: outbox, clock: clock, logger: logger,
       settled: { org, actor, act, now, tx in
         try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
-      })
+      }, changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
+    intake = IntakeService(credentials: credentials)
     onboarding = OnboardingService(
       acts: acts, fleet: fleet, ledger: ledger, surfaces: CredentialSurface.allCases.map(\.rawValue))
     try await alerts.forgetOrphanedSecrets()
@@ -219,6 +222,13 @@ public final class ControlPlane: Sendable {
     let evidenceRoutes = EvidenceRoutes(
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
+    let intakeRoutes = IntakeRoutes(service: intake, publicURL: publicURL)
+    let orgPages = OnboardingPages(
+      service: onboarding, reader: reader, surfaces: CredentialSurface.allCases.map { ($0.rawValue, $0.title) },
+      sections: [
+        { try await intakeRoutes.section(of: $0, $1) }, { try await fleetRoutes.section(of: $0, $1) },
+        { try await evidenceRoutes.section(ofOrg: $0.id.text, $1) },
+      ])
     let runbooks = try RunbookRoutes.load()
     let alertsRoutes = AlertsRoutes(
       service: alerts, reader: AlertsReader(store: store, clock: clock, source: eventSource), logger: logger)
@@ -230,10 +240,11 @@ public final class ControlPlane: Sendable {
       routes: fleetRoutes.routes + AuthorityRoutes(service: authorities).routes + alertsRoutes.routes
         + CredentialsRoutes(service: credentials).routes + GatesRoutes(service: credentials).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
-        + HandoffRoutes(service: onboarding).routes
+        + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
-        try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,
+        try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
+        evidenceRoutes.pages, accessRoutes.pages,
         try RunbookRoutes.pages(),
       ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }

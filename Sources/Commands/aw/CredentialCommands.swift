@@ -8,7 +8,9 @@ import Web
 struct CredentialCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "credential", abstract: "The credentials of Orgs: set, looked at, and never read.",
-    subcommands: [Set.self, Validate.self, List.self, Show.self, Remove.self, Fixture.self])
+    subcommands: [
+      Set.self, Request.self, Links.self, Unfreeze.self, Validate.self, List.self, Show.self, Remove.self, Fixture.self,
+    ])
 
   /// Which credential.
   struct Place: ParsableArguments {
