@@ -118,12 +118,13 @@ let product: [Target] = [
   room(
     "Credentials", "Product/Credentials",
     [
-      "Basics", "Store", "Vault", "Evidence", "Access", "Work", "Web", "OpenClaw", "Fleet", crypto, logging, httpClient,
-      nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
-    ]),
+      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Fleet", crypto, logging,
+      httpClient, nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
+    ], resources: [.copy("Pages/Templates")]),
   room(
     "Onboarding", "Product/Onboarding",
-    ["Basics", "Store", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto]),
+    ["Basics", "Store", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto],
+    resources: [.copy("Pages/Templates")]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
     resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
@@ -220,8 +221,8 @@ let roomTests: [Target] = [
   tests(
     "CredentialsTests", "Product/CredentialsTests",
     [
-      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Access", "Evidence", "Work", "Store", "Vault", "Basics",
-      "TestSupport",
+      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Access", "Evidence", "Work", "Store", "Vault", "Events",
+      "Basics", "TestSupport", crypto,
       logging,
       nioCore, nioPosix, nioHTTP1,
     ]),

@@ -215,6 +215,9 @@ struct APITests {
       ["value": .string((try? FixtureValue.make(.openAI, name: "later")) ?? "")]
     ),
     "DELETE /api/v1/orgs/{org}/credentials/{surface}": ("/orgs/acme/credentials/models.providers.openai.apiKey", nil),
+    "POST /api/v1/orgs/{org}/credentials/{surface}/request": (
+      "/orgs/acme/credentials/channels.slack.botToken/request", ["purpose": "a test"]
+    ),
     "POST /api/v1/hosts": ("/hosts", ["slug": "later"]),
     "POST /api/v1/hosts/{host}/drain": ("/hosts/host-1/drain", ["draining": true]),
     "DELETE /api/v1/hosts/{host}": ("/hosts/host-1?force=1", nil),
@@ -234,6 +237,8 @@ struct APITests {
     "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve",
     // Nothing was rotated yet, so there is nothing to retire.
     "POST /api/v1/orgs/{org}/credentials/{surface}/retire",
+    // Only a link that was used twice freezes a credential: see the tests of one-time links.
+    "POST /api/v1/orgs/{org}/credentials/{surface}/unfreeze",
     // A route still sends to the only endpoint, so removing that is refused, rehearsed or not.
     "DELETE /api/v1/alert-endpoints/{endpoint}",
   ]
@@ -258,7 +263,8 @@ struct APITests {
         #expect(answer["dryRun"] == true && answer["steps"]?.arrayValue?.isEmpty == false, "\(name)")
       }
     }
-    #expect(try await kinds(scene) == before)
+    let after = try await kinds(scene)
+    #expect(after == before, "\(after.prefix(after.count - before.count))")
     #expect(try await scene.instance().state == .active)
   }
 

@@ -103,7 +103,7 @@ struct ConsoleTests {
   }
 
   /// What of a page can only be read by scrolling it sideways; a program's own output may.
-  private static let sideways = """
+  static let sideways = """
     return [...document.querySelectorAll("body *")]
       .filter((one) => one.scrollWidth > one.clientWidth + 1 && !one.matches("pre")
         && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
@@ -111,7 +111,7 @@ struct ConsoleTests {
     """
 
   /// The lowest contrast of any text on the page against what lies behind it (WCAG 2.2, relative luminance).
-  private static let faintest = """
+  static let faintest = """
     const channel = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
     const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
     const parse = (text) => text.match(/[\\d.]+/g).map(Number);

@@ -37,6 +37,7 @@ public final class ControlPlane: Sendable {
   public let rotation: RotationService
   public let onboarding: OnboardingService
   let onboardingLedger: OnboardingLedger
+  let intake: IntakeService
   let alertsEngine: AlertsEngine
   /// Names this deployment in the events that it sends.
   let eventSource: String
@@ -139,7 +140,8 @@ public final class ControlPlane: Sendable {
     let trust = GateTrust(deployment: "\(deployment)", approvers: settings.approvers)
     let ledger = OnboardingLedger(
       store: store, evidence: evidence, clock: clock,
-      credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) })
+      credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) },
+      changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
     onboardingLedger = ledger
     acts = Acts(
       store: store, evidence: evidence, guardrails: Guardrails.all + CredentialGuardrails.all, clock: clock,
@@ -152,10 +154,10 @@ public final class ControlPlane: Sendable {
         key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
           .randomHex(byteCount: 32)
         }), vendors: settings.vendors, endpoints: settings.endpoints, egress: settings.egress, trust: trust,
-      clock: clock, logger: logger,
+      outbox: outbox, clock: clock, logger: logger,
       settled: { org, actor, act, now, tx in
         try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
-      })
+      }, changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
     self.credentials = credentials
     let runs = Late<InstanceRuns>()
     let rotation = RotationSteps(
@@ -191,6 +193,7 @@ public final class ControlPlane: Sendable {
         changes.eventAppended()
         changes.alertsChanged()
       })
+    intake = IntakeService(credentials: credentials)
     onboarding = OnboardingService(
       acts: acts, fleet: fleet, ledger: ledger, surfaces: CredentialSurface.allCases.map(\.rawValue))
     runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
@@ -230,6 +233,13 @@ public final class ControlPlane: Sendable {
     let evidenceRoutes = EvidenceRoutes(
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
+    let intakeRoutes = IntakeRoutes(service: intake, publicURL: publicURL)
+    let orgPages = OnboardingPages(
+      service: onboarding, reader: reader, surfaces: CredentialSurface.allCases.map { ($0.rawValue, $0.title) },
+      sections: [
+        { try await intakeRoutes.section(of: $0, $1) }, { try await fleetRoutes.section(of: $0, $1) },
+        { try await evidenceRoutes.section(ofOrg: $0.id.text, $1) },
+      ])
     let runbooks = try RunbookRoutes.load()
     let alertsRoutes = AlertsRoutes(
       service: alerts, reader: AlertsReader(store: store, clock: clock, source: eventSource), logger: logger)
@@ -242,10 +252,11 @@ public final class ControlPlane: Sendable {
         + CredentialsRoutes(service: credentials).routes + GatesRoutes(service: credentials).routes
         + RotationRoutes(service: rotation).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
-        + HandoffRoutes(service: onboarding).routes
+        + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
       rooms: [
-        try FleetRoutes.pages(), try AlertsRoutes.pages(), evidenceRoutes.pages, accessRoutes.pages,
+        try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
+        evidenceRoutes.pages, accessRoutes.pages,
         try RunbookRoutes.pages(),
       ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }

@@ -53,6 +53,15 @@ enum OnboardingParts {
             "No gate allows the \(title) of the class \(credential.reference.kind.rawValue) any more.",
             who: .operator, next: "Ask for one: 'aw gate request \(org)'. Or set a fixture.")
         )
+      case .frozen:
+        (
+          .invalid,
+          .init(
+            code: .credentialFrozen,
+            "The \(title) is frozen: the one-time link that brought it was used a second time.", who: .operator,
+            next: "Ask anew: 'aw credential request \(org) \(surface)'. Or, when you know who it was: "
+              + "'aw credential unfreeze \(org) \(surface)'.")
+        )
       case .shared:
         (
           .invalid,

@@ -9,7 +9,8 @@ struct CredentialCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "credential", abstract: "The credentials of Orgs: set, looked at, and never read.",
     subcommands: [
-      Set.self, Validate.self, Rotate.self, Retire.self, List.self, Show.self, Remove.self, Orphans.self, Fixture.self,
+      Set.self, Request.self, Links.self, Unfreeze.self, Validate.self, Rotate.self, Retire.self, List.self, Show.self,
+      Remove.self, Orphans.self, Fixture.self,
     ])
 
   /// Which credential.

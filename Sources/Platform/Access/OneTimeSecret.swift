@@ -2,14 +2,14 @@ import Basics
 import Crypto
 
 /// A random value that is shown once; the database has its SHA-256 only.
-struct OneTimeSecret: Sendable {
+public struct OneTimeSecret: Sendable {
   static let byteCount = 32
 
-  let secret: Secret
-  let hash: [UInt8]
+  public let secret: Secret
+  public let hash: [UInt8]
 
   /// For links and sessions: base64url of 32 random bytes, 43 characters.
-  static func make() -> OneTimeSecret {
+  public static func make() -> OneTimeSecret {
     let text = Base64URL.encode([UInt8].random(count: byteCount))
     return OneTimeSecret(secret: Secret(text), hash: digest(text))
   }
@@ -22,7 +22,7 @@ struct OneTimeSecret: Sendable {
 
   /// The hash to look a presented secret up with. Comparing it in the database gives nothing away: who controls the
   /// timing does not know the hash.
-  static func hash(of presented: Secret) -> [UInt8] { presented.withText(digest) }
+  public static func hash(of presented: Secret) -> [UInt8] { presented.withText(digest) }
 
   private static func digest(_ text: String) -> [UInt8] { Array(SHA256.hash(data: Array(text.utf8))) }
 }

@@ -62,6 +62,12 @@ extension ErrorCode {
   public static let credentialStillAlive = ErrorCode("credential.still-alive", http: 409)
   public static let credentialOtherIdentity = ErrorCode("credential.other-identity", http: 409)
   public static let credentialMarksLeft = ErrorCode("credential.marks-left", http: 409)
+  public static let credentialFrozen = ErrorCode("credential.frozen", http: 409)
+  public static let credentialEnvelope = ErrorCode("credential.envelope-invalid", http: 400)
+  public static let intakeUnknown = ErrorCode("intake.unknown", http: 410)
+  public static let intakeExpired = ErrorCode("intake.expired", http: 410)
+  public static let intakeReplaced = ErrorCode("intake.replaced", http: 410)
+  public static let intakeReused = ErrorCode("intake.token-reused", http: 410)
   // Gates
   public static let gateUnknown = ErrorCode("gate.unknown", http: 404)
   public static let gateTrust = ErrorCode("gate.approvers-invalid", http: 400, exit: 2)
@@ -202,8 +208,8 @@ extension ErrorCode {
     credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
     secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
-    vaultUnreachable, vaultRefused,
-    baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
+    vaultUnreachable, vaultRefused, credentialFrozen, credentialEnvelope, intakeUnknown, intakeExpired, intakeReplaced,
+    intakeReused, baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
     baselineExceptionUnknown, handoffNotReady, handoffOpen, handoffRefused, handoffStale,
   ]
 

@@ -19,7 +19,7 @@ public enum CredentialsRecords {
           // The identity stands beside the validation that found it, because it is searched for.
           "CREATE INDEX credential_identity ON credential (surface, identity)",
         ])
-    ] + GatesRecords.migrations + EgressBudget.migrations + SpareRecords.migrations
+    ] + GatesRecords.migrations + EgressBudget.migrations + SpareRecords.migrations + IntakeRecords.migrations
 
   static func save(_ credential: Credential, in tx: Transaction) throws {
     try tx.run(

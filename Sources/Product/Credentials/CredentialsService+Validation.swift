@@ -127,7 +127,9 @@ extension CredentialsService {
     return CredentialStanding(
       credential: credential,
       status: .of(
-        credential, isShared: !others.isEmpty, isOpen: try isOpen(credential, trust, at: now, in: tx), at: now),
+        credential, isShared: !others.isEmpty, isOpen: try isOpen(credential, trust, at: now, in: tx),
+        isFrozen: try IntakeRecords.freeze(of: credential.surface, credential.org, in: tx)?.version
+          == credential.version, at: now),
       sharedWith: try others.compactMap { try FleetRecords.org($0, in: tx)?.slug }.sorted())
   }
 

@@ -1,5 +1,6 @@
 import Access
 import Basics
+import Events
 import Evidence
 import Fleet
 import Logging
@@ -22,6 +23,7 @@ public struct CredentialsService: Sendable {
   let fingerprinter: Fingerprinter
   let courier: VendorCourier
   let trust: GateTrust
+  let outbox: EventOutbox
   let clock: WallClock
   let logger: Logger
   /// Told inside every act that changed how an Org's credentials stand: what follows is in the same transaction.
@@ -39,7 +41,7 @@ public struct CredentialsService: Sendable {
   public init(
     acts: Acts, store: Store, sealed: Vault, vaults: CredentialVaults, fingerprinter: Fingerprinter,
     vendors: FixtureVendors?, endpoints: VendorEndpoints = .published, egress: String = "default", trust: GateTrust,
-    clock: WallClock, logger: Logger,
+    outbox: EventOutbox = EventOutbox(), clock: WallClock, logger: Logger,
     settled: @escaping Settled = { _, _, _, _, _ in }, changed: @escaping @Sendable () -> Void = {}
   ) {
     self.acts = acts
@@ -48,6 +50,7 @@ public struct CredentialsService: Sendable {
     self.vaults = vaults
     self.fingerprinter = fingerprinter
     self.trust = trust
+    self.outbox = outbox
     courier = VendorCourier(
       vendors: vendors, endpoints: endpoints, budget: EgressBudget(store: store, clock: clock, egress: egress))
     self.settled = settled
@@ -78,6 +81,9 @@ public struct CredentialsService: Sendable {
     }
   }
 
+  /// What another act adds to the setting of a credential, in its transaction.
+  typealias Also = @Sendable (Transaction, inout ActContext, Credential) throws -> Void
+
   /// Sets a credential: puts the value that was given into a vault, or takes note of one that a vault holds already.
   ///
   /// - Parameter value: nil when `request` names a key.
@@ -85,6 +91,13 @@ public struct CredentialsService: Sendable {
   ///   `conflict` when another version is there than was to be replaced, and what the vault says. Then nothing is kept.
   public func set(
     _ request: SetRequest, value: Secret?, org slug: Slug, as actor: Actor, dryRun: Bool = false
+  ) async throws -> Credential {
+    try await set(request, value: value, org: slug, as: actor, dryRun: dryRun, also: { _, _, _ in })
+  }
+
+  func set(
+    _ request: SetRequest, value: Secret?, org slug: Slug, as actor: Actor, dryRun: Bool = false,
+    also: @escaping Also
   ) async throws -> Credential {
     let surface = try CredentialSurface(named: request.surface)
     let kind = try request.class.map { try CredentialClass(named: $0) } ?? .fixture
@@ -108,7 +121,9 @@ public struct CredentialsService: Sendable {
           lastValidated: try CredentialsRecords.find(surface, of: org.id, in: tx)?.lastValidated)
         let freed = try Self.sharing(surface, of: org.id, in: tx)
         try CredentialsRecords.save(credential, in: tx)
+        try thaw(surface, of: org.id, at: context.at, in: tx)
         Self.record(credential, in: &context)
+        try also(tx, &context, credential)
         for org in [org.id] + freed { try settled(org, actor, (context.id, act.kind), context.at, tx) }
         context.afterCommit(changed)
         return credential
@@ -135,6 +150,7 @@ public struct CredentialsService: Sendable {
       try Self.idle(surface, of: org.id, in: tx)
       let freed = try CredentialsRecords.sharing(credential, in: tx)
       try CredentialsRecords.remove(surface, of: org.id, at: context.at, in: tx)
+      try thaw(surface, of: org.id, at: context.at, in: tx)
       Self.record(credential, in: &context)
       for org in [org.id] + freed { try settled(org, actor, (context.id, act.kind), context.at, tx) }
       context.afterCommit(changed)

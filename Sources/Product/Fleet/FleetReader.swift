@@ -150,7 +150,7 @@ public struct FleetReader: Sendable {
 
   // MARK: - Orgs and Hosts
 
-  func orgs(after cursor: String?, name: String = "", limit: Int) async throws -> [OrgView] {
+  public func orgs(after cursor: String?, name: String = "", limit: Int) async throws -> [OrgView] {
     try await store.read { tx in
       let orgs = try FleetRecords.orgs(after: cursor, name: name, limit: limit, in: tx)
       let counts = try FleetRecords.counts(of: orgs.map(\.id), in: tx)
@@ -158,7 +158,7 @@ public struct FleetReader: Sendable {
     }
   }
 
-  func org(_ slug: Slug) async throws -> OrgView {
+  public func org(_ slug: Slug) async throws -> OrgView {
     try await store.read { tx in
       guard let org = try FleetRecords.org(slug, in: tx) else {
         throw AWError(.orgUnknown, "There is no Org named '\(slug)'.", next: "See 'aw org list'.")
@@ -167,7 +167,7 @@ public struct FleetReader: Sendable {
     }
   }
 
-  func hosts(after cursor: String?, limit: Int) async throws -> [HostView] {
+  public func hosts(after cursor: String?, limit: Int) async throws -> [HostView] {
     try await store.read { tx in
       try FleetRecords.hosts(after: cursor, limit: limit, in: tx).map { try view($0, in: tx) }
     }

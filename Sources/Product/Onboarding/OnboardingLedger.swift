@@ -100,6 +100,8 @@ public struct OnboardingLedger: Sendable {
     guard let org = operation.input["org"]?.stringValue.flatMap({ OrgID($0) }) else { return }
     try settle(
       org, by: operation.actor, act: operation.id.text, at: operation.updatedAt, cause: operation.kind, in: tx)
+    // Whoever watches sees each step of it.
+    tx.afterCommit(changed)
   }
 
   /// Time alone changes states too: validations expire. Call it now and then.

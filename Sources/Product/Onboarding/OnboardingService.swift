@@ -40,7 +40,7 @@ public struct OnboardingService: Sendable {
     public var baseline: String?
     /// What is to be stricter than the baseline, by key; it replaces what was there.
     public var overlay: [String: JSONValue]?
-    /// The version that the changes were made on; nil changes whatever is there.
+    /// The version that the changes were made on, 0 before it was begun; nil changes whatever is there.
     public var version: Int?
 
     public init(
@@ -176,7 +176,8 @@ public struct OnboardingService: Sendable {
       if mustExist, known == nil { throw Self.unknown(slug) }
       var record = known ?? OnboardingRecord(org: org.id, begunBy: actor.text, begunAt: context.at)
       try change(tx, &record, &context)
-      if known != nil { record.version += 1 }
+      record.version += 1
+      record.changed = .init(by: actor.text, at: context.at)
       try OnboardingRecords.save(record, in: tx)
       context.subject = OnboardingLedger.subject(org)
       context.org = org.id.text

@@ -23,6 +23,8 @@ public struct OnboardingView: Codable, Sendable, Equatable {
   public let operation: String?
   /// Counts the changes by operators, from 1.
   public let version: Int
+  public let changedBy: String?
+  public let changedAt: Timestamp?
   public let begunBy: String
   public let begunAt: Timestamp
 
@@ -34,6 +36,7 @@ public struct OnboardingView: Codable, Sendable, Equatable {
     (contact, instance, surfaces, hold) = (record.contact, record.placement, record.surfaces, record.hold)
     if case .succeeded(let passed) = found.facts.job { report = passed } else { report = nil }
     operation = record.provisioning?.operation
+    (changedBy, changedAt) = (record.changed?.by, record.changed?.at)
     (version, begunBy, begunAt) = (record.version, record.begunBy, record.begunAt)
   }
 
@@ -71,9 +74,10 @@ public struct OnboardingView: Codable, Sendable, Equatable {
         "digest": JSONSchema.text, "passed": JSONSchema.bool, "at": JSONSchema.time,
         "checks": JSONSchema.array(
           of: JSONSchema.object(["link": JSONSchema.text, "outcome": JSONSchema.text])), "operation": JSONSchema.id,
-      ]), "operation": JSONSchema.id, "version": JSONSchema.integer, "begunBy": JSONSchema.text,
+      ]), "operation": JSONSchema.id, "version": JSONSchema.integer, "changedBy": JSONSchema.text,
+      "changedAt": JSONSchema.time, "begunBy": JSONSchema.text,
       "begunAt": JSONSchema.time,
-    ], optional: ["block", "contact", "instance", "hold", "report", "operation"])
+    ], optional: ["block", "contact", "instance", "hold", "report", "operation", "changedBy", "changedAt"])
 }
 
 /// What asking to provision answers.

@@ -1,5 +1,6 @@
 import Access
 import Basics
+import Events
 import Evidence
 import Fleet
 import Foundation
@@ -46,8 +47,8 @@ struct CredentialWorld: Sendable {
     _ body: (CredentialWorld) async throws -> Void
   ) async throws {
     let migrations =
-      EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + FleetRecords.migrations
-      + CredentialsRecords.migrations
+      EvidenceLog.migrations + AccessRecords.migrations + EventOutbox.migrations + WorkRecords.migrations
+      + FleetRecords.migrations + CredentialsRecords.migrations
     try await TestFolder.with { folder in
       try await TestStores.with(engine, migrations: migrations) { store in
         let sealed = try Vault.open(file: folder + "/vault", key: .fromFile(folder + "/vault.key"))

@@ -1,4 +1,4 @@
-// The only script of the console. Everything works without it, except that nothing moves by itself.
+// The script of the console; seal.js is beside it where a secret is entered. Everything works without it, except that nothing moves by itself.
 "use strict";
 
 // Ages: <time datetime data-age> counts on, by the server's clock.

@@ -104,7 +104,7 @@ public struct EvidenceRoutes: Sendable {
     let before = try request.integer("before", in: 0...Int.max).map(Int64.init)
     let read = try await read(request, before: before, limit: Self.itemsPerPage + 1)
     let records = read.prefix(Self.itemsPerPage)
-    let kept = ["kind", "subject", "act", "actor"].compactMap { name in
+    let kept = ["kind", "org", "subject", "act", "actor"].compactMap { name in
       request.query(name).map { "\(name)=\(FormText.encode($0))" }
     }
     var older = JSONValue.null
@@ -131,7 +131,7 @@ public struct EvidenceRoutes: Sendable {
     return .page(Page("Evidence entry \(record.index)", template: "evidence-entry", values: .object(values)))
   }
 
-  private static func row(_ record: EvidenceRecord) -> JSONValue {
+  static func row(_ record: EvidenceRecord) -> JSONValue {
     let (entry, subject) = (record.entry, record.entry.subject)
     return [
       "index": .integer(record.index), "kind": .string(entry.kind.id), "at": .string(entry.at.description),

@@ -9,16 +9,32 @@ public struct Page: Sendable {
   public let values: JSONValue
   /// Its pictures: `{{{drawing.NAME}}}` shows one, and is all that a template may show as it is.
   public let drawings: [String: Drawing]
+  /// What other rooms add: `{{{sections}}}` shows them, in this order.
+  public let sections: [Section]
   /// The topic of `LiveEvent` at which the page reads itself anew; nil for a page that stands still.
   public let live: String?
 
+  /// A part of a page with a template and values of its own.
+  public struct Section: Sendable {
+    public let template: String
+    /// An object. Text in it is escaped when it is shown.
+    public let values: JSONValue
+
+    public init(template: String, values: JSONValue) {
+      self.template = template
+      self.values = values
+    }
+  }
+
   public init(
-    _ title: String, template: String, values: JSONValue = [:], drawings: [String: Drawing] = [:], live: String? = nil
+    _ title: String, template: String, values: JSONValue = [:], drawings: [String: Drawing] = [:],
+    sections: [Section] = [], live: String? = nil
   ) {
     self.title = title
     self.template = template
     self.values = values
     self.drawings = drawings
+    self.sections = sections
     self.live = live
   }
 }

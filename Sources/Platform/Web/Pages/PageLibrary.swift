@@ -46,13 +46,24 @@ public struct PageLibrary: Sendable {
   ///
   /// - Throws: `internalFailure` when there is no such template.
   public func render(_ page: Page, for caller: Caller?, path: String, at now: Timestamp) throws -> String {
-    var values = page.values.objectValue ?? [:]
-    values["aw"] = chrome(page, caller, path, now)
-    var object = values.mapValues(PageLibrary.plain)
-    // Always these, so that no value of a page can pass for a picture.
-    object["drawing"] = page.drawings.mapValues(\.svg)
-    guard let html = library.render(object, withTemplate: PageLibrary.framed(page.template)) else {
-      throw PageLibrary.defect("there is no template with the name \(page.template.quoted)")
+    let chrome = chrome(page, caller, path, now)
+    // Always these, so that no value of a page can pass for a picture or a section.
+    let ready: [String: Any] = [
+      "drawing": page.drawings.mapValues(\.svg),
+      "sections": try page.sections.map { try render($0.values, chrome, with: $0.template) }.joined(separator: "\n"),
+    ]
+    return try render(page.values, chrome, ready, with: PageLibrary.framed(page.template))
+  }
+
+  private func render(
+    _ values: JSONValue, _ chrome: JSONValue, _ ready: [String: Any] = ["drawing": "", "sections": ""],
+    with template: String
+  ) throws -> String {
+    var values = values.objectValue ?? [:]
+    values["aw"] = chrome
+    let object = values.mapValues(PageLibrary.plain).merging(ready) { $1 }
+    guard let html = library.render(object, withTemplate: template) else {
+      throw PageLibrary.defect("there is no template with the name \(template.quoted)")
     }
     return html
   }
@@ -61,7 +72,8 @@ public struct PageLibrary: Sendable {
     var chrome: [String: JSONValue] = [
       "title": .string(page.title), "path": .string(path), "now": .string(now.description),
       "css": .string(assets.path("aw.css")), "js": .string(assets.path("aw.js")),
-      "mark": .string(assets.path("mark.svg")), "live": .string(page.live ?? ""),
+      "seal": .string(assets.path("seal.js")), "mark": .string(assets.path("mark.svg")),
+      "live": .string(page.live ?? ""),
       "isLive": .bool(page.live != nil && caller != nil),
     ]
     guard let caller else { return .object(chrome) }
@@ -94,7 +106,7 @@ public struct PageLibrary: Sendable {
   }
 
   private static func check(_ name: String, _ text: String, known: Set<String>) throws {
-    let written = text.replacing(/\{\{\{drawing\.[a-z]+\}\}\}/, with: "")
+    let written = text.replacing(/\{\{\{(?:drawing\.[a-z]+|sections)\}\}\}/, with: "")
     if written.contains("{{{") || written.contains(/\{\{\s*&/) {
       throw defect("the template \(name.quoted) writes a value without escaping it")
     }

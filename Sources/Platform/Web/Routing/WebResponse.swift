@@ -59,6 +59,11 @@ public struct WebResponse: Sendable {
     WebResponse(status: status, body: .page(page))
   }
 
+  /// A page again, because of what is wrong with what was sent; without a problem it is any page.
+  public static func page(_ page: Page, refusing problem: AWError?) -> WebResponse {
+    .page(page, status: problem.map { HTTPResponse.Status(code: $0.code.httpStatus) } ?? .ok)
+  }
+
   /// 303: the browser goes on with GET. The path must be one of this server's own.
   public static func redirect(to path: String) -> WebResponse {
     var response = WebResponse(status: .seeOther)

@@ -1,3 +1,5 @@
+import Access
+
 /// The limits of credentials and of the vaults that hold them.
 public enum CredentialLimits {
   /// Of one value: the largest that a surface takes is far below.
@@ -14,6 +16,16 @@ public enum CredentialLimits {
   public static let tokenMargin = Duration.seconds(30)
   /// Of the keys of one vault that are listed.
   public static let keysMax = 10_000
+  /// How long a one-time link works at most, and without being told otherwise.
+  public static let intakeHoursMax = 24
+  /// Attempts to use one-time links from one address: as many as to sign in.
+  public static let intakeAttempts = AccessLimits.standard.attemptsByAddress
+  /// Links that ended are kept this long, so that until then the answer can say why.
+  public static let intakeKept = Duration.seconds(30 * 86_400)
+  /// Links of an Org in one answer, the newest.
+  public static let intakeLinksShown = 100
+  /// Of who asks, and of what for.
+  public static let intakeTextCharactersMax = 200
   /// Of a key inside a vault.
   public static let keyCharactersMax = 256
 }

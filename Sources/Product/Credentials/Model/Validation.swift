@@ -85,14 +85,18 @@ public enum CredentialStatus: String, Codable, Sendable, CaseIterable {
   case shared
   /// No gate allows this class for it now: it is not used.
   case gateClosed = "gate-closed"
+  /// The one-time link that brought it was used a second time.
+  case frozen
 
   /// - Parameters:
   ///   - isShared: another Org's present credential for the same surface proved the same identity.
   ///   - isOpen: a gate allows it now; of fixtures, which need none, always.
+  ///   - isFrozen: somebody used its one-time link twice.
   static func of(
-    _ credential: Credential, isShared: Bool, isOpen: Bool = true, at now: Timestamp
+    _ credential: Credential, isShared: Bool, isOpen: Bool = true, isFrozen: Bool = false, at now: Timestamp
   ) -> CredentialStatus {
     guard isOpen else { return .gateClosed }
+    if isFrozen { return .frozen }
     guard let validation = credential.lastValidated, validation.version == credential.version else { return .present }
     switch validation.outcome {
     case .invalid: return .invalid

@@ -101,7 +101,7 @@ extension FleetRoutes {
     }
   }
 
-  private static func operation(_ operation: OperationView) -> JSONValue {
+  static func operation(_ operation: OperationView) -> JSONValue {
     let failure: JSONValue =
       operation.failure.map { failure in
         [

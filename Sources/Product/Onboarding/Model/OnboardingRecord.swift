@@ -29,6 +29,11 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
     public let digest: String
   }
 
+  public struct Change: Codable, Sendable, Equatable {
+    public let by: String
+    public let at: Timestamp
+  }
+
   public let org: OrgID
   public var contact: Contact?
   public var placement: Placement?
@@ -40,8 +45,10 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   public var handoff: HandoffMark?
   public var hold: Hold?
   public var provisioning: Provisioning?
-  /// Counts the changes by operators, from 1.
-  public var version = 1
+  /// Counts the changes by operators, from 1; 0 before the first.
+  public var version = 0
+  /// The newest of them.
+  public var changed: Change?
   public let begunBy: String
   public let begunAt: Timestamp
 

@@ -1,0 +1,106 @@
+import Access
+import Basics
+import Evidence
+import Fleet
+import Web
+
+/// What a customer sees, who is nobody to AW: the link is the proof. No value is ever in what they send but sealed.
+extension IntakeRoutes {
+  private static let isTheProof = Route.Guard.anyone(because: "The one-time link is the proof, and works once.")
+
+  var customerPages: [Route] {
+    [
+      page("/intake", "Where a one-time link leads; looking at it does not use it up.") { _ in
+        .page(Page("A credential is asked of you", template: "credentials/intake-open"))
+      },
+      page("/intake/thanks", "What a customer sees when the credential is in the vault.") { _ in
+        .page(Page("Thank you", template: "credentials/intake-thanks"))
+      },
+      form("/intake", "Shows who asks, for what, where it is kept and until when.", .intakeReused) { request in
+        let form = try request.form()
+        do {
+          let code = try form.secret("code")
+          let (link, org) = try await service.look(code, address: request.address)
+          return try await givePage(link, org, code: code, problem: nil)
+        } catch let problem as AWError {
+          return Self.ended(problem)
+        }
+      },
+      form("/intake/value", "Takes the sealed value.", .credentialSet) { try await give($0) },
+    ]
+  }
+
+  private func page(_ path: String, _ summary: String, handler: @escaping Route.Handler) -> Route {
+    Route(.get, path, summary, allowed: Self.isTheProof, effect: .reads, audience: .page, handler: handler)
+  }
+
+  private func form(
+    _ path: String, _ summary: String, _ kind: EvidenceKind, handler: @escaping Route.Handler
+  ) -> Route {
+    Route(
+      .post, path, summary, allowed: Self.isTheProof, effect: .writes(kind), audience: .form,
+      bodyBytesMax: WebLimits.formBytesMax, handler: handler)
+  }
+
+  private func give(_ request: WebRequest) async throws -> WebResponse {
+    let form = try request.form()
+    let code = try form.secret("code")
+    do {
+      _ = try await service.give(try form.text("envelope"), code: code, address: request.address)
+      return .redirect(to: "/intake/thanks")
+    } catch let problem as AWError where Self.canBePutRight(problem) {
+      let (link, org) = try await service.look(code, address: request.address)
+      return try await givePage(link, org, code: code, problem: problem)
+    } catch let problem as AWError {
+      return Self.ended(problem)
+    }
+  }
+
+  /// What the customer can put right in the same form: the link is not used up.
+  private static func canBePutRight(_ problem: AWError) -> Bool {
+    [.credentialShape, .credentialNotFixture, .credentialEnvelope, .vaultUnreachable, .conflict, .usage]
+      .contains(problem.code)
+  }
+
+  private func givePage(
+    _ link: IntakeLink, _ org: Org, code: Secret, problem: AWError?
+  ) async throws -> WebResponse {
+    let seal = try await seal(
+      .init(org: org.slug, surface: link.surface, purpose: IntakeService.purpose(link)), link.surface)
+    var values: [String: JSONValue] = code.withText { code in
+      [
+        "from": .string(link.from), "org": .string(org.name), "slug": .string(org.slug.text),
+        "title": .string(link.surface.title), "purpose": .string(link.purpose),
+        "vault": .string(service.credentials.vaults.writes), "until": .string(link.expiresAt.description),
+        "code": .string(code), "problem": Self.show(problem),
+      ]
+    }
+    values.merge(seal) { $1 }
+    var response = WebResponse.page(
+      Page("A credential is asked of you", template: "credentials/intake", values: .object(values)),
+      refusing: problem)
+    // The code goes back to the browser that sent it, in a page that is not stored.
+    response.holdsSecret = true
+    return response
+  }
+
+  private static func ended(_ problem: AWError) -> WebResponse {
+    .page(
+      Page("This link does not work", template: "credentials/intake-ended", values: ["problem": show(problem)]),
+      refusing: problem)
+  }
+
+  static func show(_ problem: AWError?) -> JSONValue {
+    guard let problem else { return .null }
+    return ["detail": .string(problem.message), "next": .string(problem.next), "code": .string(problem.code.id)]
+  }
+
+  /// What the partial `credentials/seal` shows.
+  func seal(_ binding: SealedValue.Binding, _ surface: CredentialSurface) async throws -> [String: JSONValue] {
+    let key = try await service.key.publicKey
+    return [
+      "sealKey": .string(key.key), "sealName": .string(key.name), "sealInfo": .string(SealedValue.info),
+      "sealAad": .string(binding.text), "surface": .string(surface.rawValue), "label": .string(surface.title),
+    ]
+  }
+}
