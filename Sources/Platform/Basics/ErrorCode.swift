@@ -58,6 +58,7 @@ extension ErrorCode {
   public static let credentialRefused = ErrorCode("credential.refused", http: 409)
   public static let credentialUnvalidated = ErrorCode("credential.not-validated", http: 409)
   public static let credentialExpired = ErrorCode("credential.expired", http: 409)
+  public static let secretsUnresolvable = ErrorCode("credential.host-cannot-resolve", http: 409)
   public static let credentialShared = ErrorCode("credential.identity-shared", http: 409)
   // Gates
   public static let gateUnknown = ErrorCode("gate.unknown", http: 404)
@@ -197,7 +198,8 @@ extension ErrorCode {
     gateUnknown, gateTrust, gateNoRequester, gateNotSigned, gateAltered, gateUntrusted, gateSelfSigned, gateOutOfScope,
     gateExpired, gateRevoked,
     credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
-    secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
+    secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared,
+    secretsUnresolvable, onboardingUnknown,
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
     vaultUnreachable, vaultRefused,
     baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,

@@ -1,5 +1,6 @@
 import Access
 import Basics
+import Events
 import Evidence
 import Fleet
 import Logging
@@ -18,6 +19,8 @@ public struct CredentialsService: Sendable {
   let store: Store
   let sealed: Vault
   let vaults: CredentialVaults
+  let evidence: EvidenceLog
+  let outbox: EventOutbox
   let fingerprinter: Fingerprinter
   let courier: VendorCourier
   let trust: GateTrust
@@ -37,14 +40,16 @@ public struct CredentialsService: Sendable {
   ///   - egress: names the address by which questions to vendors leave; whoever has one name shares a budget.
   public init(
     acts: Acts, store: Store, sealed: Vault, vaults: CredentialVaults, fingerprinter: Fingerprinter,
-    vendors: FixtureVendors?, endpoints: VendorEndpoints = .published, egress: String = "default", trust: GateTrust,
-    clock: WallClock, logger: Logger,
+    evidence: EvidenceLog, outbox: EventOutbox, vendors: FixtureVendors?, endpoints: VendorEndpoints = .published,
+    egress: String = "default", trust: GateTrust, clock: WallClock, logger: Logger,
     settled: @escaping Settled = { _, _, _, _, _ in }, changed: @escaping @Sendable () -> Void = {}
   ) {
     self.acts = acts
     self.store = store
     self.sealed = sealed
     self.vaults = vaults
+    self.evidence = evidence
+    self.outbox = outbox
     self.fingerprinter = fingerprinter
     self.trust = trust
     courier = VendorCourier(

@@ -203,6 +203,7 @@ struct LinkSlot: Sendable {
       defer {
         renewal.cancel()
         pulse?.cancel()
+        askNoMore(life)
         connector.forget(life)
         if isUp { connector.unregistered(life) }
       }
@@ -216,6 +217,7 @@ struct LinkSlot: Sendable {
           let leaves = await connector.registered(
             life, in: number, at: endpoint, node: answer.node, farewell: farewell)
           if leaves { await farewell() }
+          if answer.resolvesSecrets == true { await askFrom(life, outbound) }
           pulse?.cancel()
           pulse = answer.heartbeatMilliseconds.map { every in
             Task { try await tell(outbound, over: stream.channel.parent, every: .milliseconds(every)) }
@@ -225,6 +227,7 @@ struct LinkSlot: Sendable {
           // It serves on until the AW Gateway closes it, while the next one is dialled.
           if reason != .refresh {
             if isUp { connector.unregistered(life) }
+            askNoMore(life)
             isUp = false
             pulse?.cancel()
           }
@@ -250,6 +253,18 @@ struct LinkSlot: Sendable {
       }
       return .broken("the AW Gateway closed the control stream")
     }
+  }
+
+  /// Lets the Instances' questions go over this link.
+  private func askFrom(_ life: Life, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
+    await connector.runtimes.secrets?.attach(ObjectIdentifier(life)) { question in
+      try await outbound.write(try LinkCodec.encode(ControlMessage.resolve(question)))
+    }
+  }
+
+  private func askNoMore(_ life: Life) {
+    guard let secrets = connector.runtimes.secrets else { return }
+    Task { await secrets.detach(ObjectIdentifier(life)) }
   }
 
   /// Takes in the list of AW Gateways.

@@ -1,5 +1,6 @@
 import Access
 import Basics
+import Events
 import Evidence
 import Fleet
 import Foundation
@@ -45,7 +46,8 @@ struct CredentialWorld: Sendable {
     _ body: (CredentialWorld) async throws -> Void
   ) async throws {
     let migrations =
-      EvidenceLog.migrations + AccessRecords.migrations + FleetRecords.migrations + CredentialsRecords.migrations
+      EvidenceLog.migrations + AccessRecords.migrations + EventOutbox.migrations + FleetRecords.migrations
+      + CredentialsRecords.migrations
     try await TestFolder.with { folder in
       try await TestStores.with(engine, migrations: migrations) { store in
         let sealed = try Vault.open(file: folder + "/vault", key: .fromFile(folder + "/vault.key"))
@@ -103,8 +105,8 @@ struct CredentialWorld: Sendable {
     service = CredentialsService(
       acts: acts, store: store, sealed: sealed,
       vaults: try CredentialVaults(sealed: sealed, settings: settings, environment: environment),
-      fingerprinter: Fingerprinter(key: Secret("key")), vendors: vendors, endpoints: endpoints, trust: trust,
-      clock: time.clock, logger: TestStores.logger)
+      fingerprinter: Fingerprinter(key: Secret("key")), evidence: evidence, outbox: EventOutbox(), vendors: vendors,
+      endpoints: endpoints, trust: trust, clock: time.clock, logger: TestStores.logger)
   }
 
   @discardableResult
