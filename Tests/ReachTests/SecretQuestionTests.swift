@@ -2,6 +2,7 @@ import Basics
 import Foundation
 import Link
 import Logging
+import NIOConcurrencyHelpers
 import Testing
 
 @testable import Connector

@@ -203,9 +203,8 @@ struct LinkSlot: Sendable {
       defer {
         renewal.cancel()
         pulse?.cancel()
-        askNoMore(life)
         connector.forget(life)
-        if isUp { connector.unregistered(life) }
+        unregistered(life, isUp: isUp)
       }
       for try await bytes in inbound {
         switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
@@ -226,8 +225,7 @@ struct LinkSlot: Sendable {
         case .drain(let reason, let spread):
           // It serves on until the AW Gateway closes it, while the next one is dialled.
           if reason != .refresh {
-            if isUp { connector.unregistered(life) }
-            askNoMore(life)
+            unregistered(life, isUp: isUp)
             isUp = false
             pulse?.cancel()
           }
@@ -262,7 +260,9 @@ struct LinkSlot: Sendable {
     }
   }
 
-  private func askNoMore(_ life: Life) {
+  /// The link is not counted any more, and nobody asks on it.
+  private func unregistered(_ life: Life, isUp: Bool) {
+    if isUp { connector.unregistered(life) }
     guard let secrets = connector.runtimes.secrets else { return }
     Task { await secrets.detach(ObjectIdentifier(life)) }
   }
