@@ -100,10 +100,12 @@ let reach: [Target] = [
       "Basics", "Addresses", "Link", "OpenClaw", crypto, logging, nioCore, nioPosix, nioSSL, nioTLS, subprocess,
       systemPackage,
     ]),
+  room("SecretExec", "Reach/SecretExec", []),
   room(
     "Connector", "Reach/Connector",
     [
-      "Basics", "Link", "OpenClaw", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL, nioTLS,
+      "Basics", "Link", "OpenClaw", "SecretExec", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL,
+      nioTLS,
       nioHTTP1, nioHTTP2, nioHPACK, nioConcurrency, nioFoundation, httpClient, subprocess, systemPackage,
     ]),
 ]
@@ -118,8 +120,8 @@ let product: [Target] = [
   room(
     "Credentials", "Product/Credentials",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Fleet", crypto, logging,
-      httpClient, nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
+      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto,
+      logging, httpClient, nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
     ], resources: [.copy("Pages/Templates")]),
   room(
     "Onboarding", "Product/Onboarding",
@@ -142,7 +144,7 @@ let synthetic: [Target] = [
     "Synthetic", "Synthetic",
     [
       "Basics", crypto, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency, nioFoundation, httpClient,
-      lifecycle, unixSignals,
+      lifecycle, unixSignals, subprocess, systemPackage,
     ])
 ]
 
@@ -160,8 +162,13 @@ let commands: [Target] = [
     name: "aw",
     dependencies: [
       "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Access", "Web",
-      "Work", "Link", "Vault", "Basics", arguments, logging,
+      "Work", "Link", "SecretExec", "Vault", "Basics", arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
+  // Runs in the containers of Instances, whose images are not ours: it needs nothing but the kernel.
+  .executableTarget(
+    name: "aw-secret-exec", dependencies: ["SecretExec"], path: "Sources/Commands/aw-secret-exec",
+    swiftSettings: strict,
+    linkerSettings: [.unsafeFlags(["-static-executable"])]),
   .executableTarget(
     name: "aw-synthetic", dependencies: ["Synthetic", "Basics", arguments, logging, lifecycle],
     path: "Sources/Commands/aw-synthetic", swiftSettings: strict),
@@ -209,7 +216,11 @@ let roomTests: [Target] = [
     ]),
   tests(
     "PathsTests", "PathsTests", ["Paths", "Addresses", "Link", "OpenClaw", "Basics", nioCore, nioEmbedded]),
-  tests("RuntimeTests", "RuntimeTests", ["Connector", "Link", "Basics", "TestSupport", logging, nioHTTP1]),
+  tests(
+    "RuntimeTests", "RuntimeTests",
+    [
+      "Connector", "aw-secret-exec", "Link", "Basics", "TestSupport", logging, nioHTTP1, subprocess, systemPackage,
+    ]),
   tests(
     "FleetTests", "Product/FleetTests",
     [
@@ -221,8 +232,8 @@ let roomTests: [Target] = [
   tests(
     "CredentialsTests", "Product/CredentialsTests",
     [
-      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Access", "Evidence", "Work", "Store", "Vault", "Events",
-      "Basics", "TestSupport", crypto,
+      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Link", "Access", "Evidence", "Work", "Store", "Vault",
+      "Events", "Basics", "TestSupport", crypto,
       logging,
       nioCore, nioPosix, nioHTTP1,
     ]),
@@ -251,7 +262,8 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Access",
+      "aw", "aw-synthetic", "aw-secret-exec", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding",
+      "Access",
       "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
       "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,

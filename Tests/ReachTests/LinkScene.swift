@@ -163,6 +163,12 @@ final class RecordingDelegate: GatewayDelegate {
   func connected(_ host: HostID, _ hello: Hello, connections: @escaping @Sendable () -> Int) async {
     arrived.yield(hello)
   }
+  /// What is answered to a question; nil answers with nothing.
+  let secrets = NIOLockedValueBox<(@Sendable (SecretQuestion) -> SecretAnswer)?>(nil)
+
+  func resolve(_ question: SecretQuestion, for host: HostID) async -> SecretAnswer {
+    secrets.withLockedValue { $0 }?(question) ?? SecretAnswer(number: question.number, values: [:], absent: [])
+  }
   func heard(_ heartbeat: Heartbeat, from host: HostID) { beats.yield(heartbeat) }
   func degraded(_ host: HostID, _ seen: LossEvidence) async { lost.yield(seen) }
   func mended(_ host: HostID, slot: Int) async { healed.yield(slot) }

@@ -103,13 +103,18 @@ public final class ControlPlane: Sendable {
     try await DeploymentRecords.check(vault: publisher.verifierKey.text, in: store)
     let metrics = PrometheusRegistry()
     self.metrics = metrics
+    let answering = Late<CredentialsService>()
     let (changes, conscience, index) = (Changes(feed: feed), Conscience(), FleetIndex())
     let outbox = EventOutbox(appended: { changes.eventAppended() })
     let keeper = AuthorityKeeper(store: store, vault: vault)
     let share = FleetShare(node: node, run: Hex.encode([UInt8].random(count: 12)), metrics: metrics)
     let gatekeeper = FleetGatekeeper(
       node: node, store: store, evidence: evidence, outbox: outbox, metrics: metrics, clock: clock, logger: logger,
-      changed: { changes.linkChanged($0) }, told: { changes.told($0, by: $1) })
+      changed: { changes.linkChanged($0) }, told: { changes.told($0, by: $1) },
+      secrets: { question, host in
+        await answering.value?.answer(question, from: host)
+          ?? SecretAnswer(number: question.number, values: [:], absent: [])
+      })
     // Before the first Host is back: what it tells then belongs to this.
     try await gatekeeper.recordCrash()
     var listening = AWGateway.Configuration(
@@ -123,7 +128,8 @@ public final class ControlPlane: Sendable {
     let steps = InstanceSteps(
       store: store, vault: vault, paths: paths, evidence: evidence, outbox: outbox, index: index,
       samples: samples, share: share, clock: clock, version: Release.version, model: settings.model,
-      readyWithin: settings.readyWithin, hardening: { try OnboardingLedger.hardening(of: $0, at: $1, in: $2) })
+      readyWithin: settings.readyWithin, hardening: { try OnboardingLedger.hardening(of: $0, at: $1, in: $2) },
+      collected: { try answering.value?.collected(of: $0, in: $1) ?? [] })
     watch = ChainWatch(
       walk: walk, steps: steps,
       policy: policy, conscience: conscience, metrics: metrics, logger: logger,
@@ -153,12 +159,13 @@ public final class ControlPlane: Sendable {
       fingerprinter: Fingerprinter(
         key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
           .randomHex(byteCount: 32)
-        }), vendors: settings.vendors, endpoints: settings.endpoints, egress: settings.egress, trust: trust,
-      outbox: outbox, clock: clock, logger: logger,
+        }), evidence: evidence, outbox: outbox, vendors: settings.vendors, endpoints: settings.endpoints,
+      egress: settings.egress, trust: trust, clock: clock, logger: logger,
       settled: { org, actor, act, now, tx in
         try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
       }, changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
     self.credentials = credentials
+    answering.set(credentials)
     let runs = Late<InstanceRuns>()
     let rotation = RotationSteps(
       credentials: credentials,

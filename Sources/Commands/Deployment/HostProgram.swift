@@ -16,6 +16,8 @@ public struct HostProgram: Sendable {
     public var dockerSocket = "/var/run/docker.sock"
     /// The path or name of `cloudflared`; nil looks for it on the search path when one is asked for.
     public var cloudflared: String?
+    /// The path of `aw-secret-exec`; nil looks for it beside this program.
+    public var secretExec: String?
     /// Each Instance of the process runtime as a system user of its own; root only.
     public var ownUsers = false
     /// How many connections to keep to the AW Gateway.
@@ -80,18 +82,35 @@ public struct HostProgram: Sendable {
 
   /// The service that keeps the link. It ends only when it is asked to.
   public func connector() throws -> any Service {
+    let (broker, secrets) = try secretParts()
     let runtimes = Runtimes(
       [
         ProcessRuntime(
           dataDirectory: directory, program: settings.openClaw, programArguments: settings.openClawArguments,
-          ownUser: settings.ownUsers, clock: clock, logger: logger),
-        DockerRuntime(socket: settings.dockerSocket, dataDirectory: directory, clock: clock, logger: logger),
-      ], tunnels: Tunnels(directory: directory, program: settings.cloudflared, logger: logger), logger: logger)
+          ownUser: settings.ownUsers, clock: clock, secrets: secrets, logger: logger),
+        DockerRuntime(
+          socket: settings.dockerSocket, dataDirectory: directory, clock: clock, secrets: secrets, logger: logger),
+      ], tunnels: Tunnels(directory: directory, program: settings.cloudflared, logger: logger), secrets: broker,
+      logger: logger)
     return try Connector(
       configuration: .init(
         directory: directory, program: Release.program, connections: settings.connections,
         gateways: settings.gateways.map { .init(address: $0.address, port: $0.port) },
         proxies: settings.proxies, haltsInstances: settings.haltsInstances),
       runtimes: runtimes, clock: clock, logger: logger)
+  }
+
+  /// What resolves the secrets of Instances; nothing where the program for it is not installed.
+  private func secretParts() throws -> (SecretBroker?, SecretSource?) {
+    let beside = Bundle.main.executableURL?.resolvingSymlinksInPath().deletingLastPathComponent().path
+    guard let program = settings.secretExec ?? beside.map({ $0 + "/aw-secret-exec" }),
+      FileManager.default.isExecutableFile(atPath: program)
+    else {
+      logger.notice("aw-secret-exec is not installed beside aw: Instances here cannot resolve secrets through AW")
+      return (nil, nil)
+    }
+    let broker = SecretBroker(
+      directory: directory, key: try HostState.load(from: directory).key.secret, clock: clock, logger: logger)
+    return (broker, SecretSource(broker: broker, program: program))
   }
 }

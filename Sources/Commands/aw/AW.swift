@@ -19,7 +19,7 @@ struct AW: AsyncParsableCommand {
       """,
     version: Release.version,
     groupedSubcommands: [
-      CommandGroup(name: "Run", subcommands: [Up.self, Serve.self, Connect.self]),
+      CommandGroup(name: "Run", subcommands: [Up.self, Serve.self, Connect.self, SecretExecCommand.self]),
       CommandGroup(
         name: "Look",
         subcommands: [

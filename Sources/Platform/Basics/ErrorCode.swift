@@ -58,6 +58,7 @@ extension ErrorCode {
   public static let credentialRefused = ErrorCode("credential.refused", http: 409)
   public static let credentialUnvalidated = ErrorCode("credential.not-validated", http: 409)
   public static let credentialExpired = ErrorCode("credential.expired", http: 409)
+  public static let secretsUnresolvable = ErrorCode("credential.host-cannot-resolve", http: 409)
   public static let credentialShared = ErrorCode("credential.identity-shared", http: 409)
   public static let credentialStillAlive = ErrorCode("credential.still-alive", http: 409)
   public static let credentialOtherIdentity = ErrorCode("credential.other-identity", http: 409)
@@ -206,7 +207,8 @@ extension ErrorCode {
     gateUnknown, gateTrust, gateNoRequester, gateNotSigned, gateAltered, gateUntrusted, gateSelfSigned, gateOutOfScope,
     gateExpired, gateRevoked, credentialStillAlive, credentialOtherIdentity, credentialMarksLeft,
     credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
-    secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared, onboardingUnknown,
+    secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared,
+    secretsUnresolvable, onboardingUnknown,
     onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
     vaultUnreachable, vaultRefused, credentialFrozen, credentialEnvelope, intakeUnknown, intakeExpired, intakeReplaced,
     intakeReused, baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,

@@ -44,6 +44,16 @@ public enum CredentialsRecords {
       ])
   }
 
+  /// When and for whom a version was read; nothing if another one is there by now.
+  static func save(_ resolution: Credential.Resolution, of credential: Credential, in tx: Transaction) throws {
+    try tx.run(
+      "UPDATE credential SET resolved = ? WHERE org = ? AND surface = ? AND version = ? AND removed_at IS NULL",
+      [
+        .text(try JSONValue(encoding: resolution).canonical), .id(credential.org), .text(credential.surface.rawValue),
+        .integer(credential.version),
+      ])
+  }
+
   /// The record stays, so that versions go on counting: a name that once meant a value never means another.
   static func remove(_ surface: CredentialSurface, of org: OrgID, at now: Timestamp, in tx: Transaction) throws {
     try tx.run(

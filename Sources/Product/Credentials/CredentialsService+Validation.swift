@@ -133,7 +133,8 @@ extension CredentialsService {
       sharedWith: try others.compactMap { try FleetRecords.org($0, in: tx)?.slug }.sorted())
   }
 
-  private static func isOpen(
+  /// Whether the value may be used now: a fixture always, another class while a gate is open.
+  static func isOpen(
     _ credential: Credential, _ trust: GateTrust, at now: Timestamp, in tx: Transaction
   ) throws -> Bool {
     guard let kind = credential.reference.kind.gated else { return true }

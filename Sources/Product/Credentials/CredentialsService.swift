@@ -20,10 +20,11 @@ public struct CredentialsService: Sendable {
   let store: Store
   let sealed: Vault
   let vaults: CredentialVaults
+  let evidence: EvidenceLog
+  let outbox: EventOutbox
   let fingerprinter: Fingerprinter
   let courier: VendorCourier
   let trust: GateTrust
-  let outbox: EventOutbox
   let clock: WallClock
   let logger: Logger
   /// Told inside every act that changed how an Org's credentials stand: what follows is in the same transaction.
@@ -40,17 +41,18 @@ public struct CredentialsService: Sendable {
   ///   - egress: names the address by which questions to vendors leave; whoever has one name shares a budget.
   public init(
     acts: Acts, store: Store, sealed: Vault, vaults: CredentialVaults, fingerprinter: Fingerprinter,
-    vendors: FixtureVendors?, endpoints: VendorEndpoints = .published, egress: String = "default", trust: GateTrust,
-    outbox: EventOutbox = EventOutbox(), clock: WallClock, logger: Logger,
+    evidence: EvidenceLog, outbox: EventOutbox, vendors: FixtureVendors?, endpoints: VendorEndpoints = .published,
+    egress: String = "default", trust: GateTrust, clock: WallClock, logger: Logger,
     settled: @escaping Settled = { _, _, _, _, _ in }, changed: @escaping @Sendable () -> Void = {}
   ) {
     self.acts = acts
     self.store = store
     self.sealed = sealed
     self.vaults = vaults
+    self.evidence = evidence
+    self.outbox = outbox
     self.fingerprinter = fingerprinter
     self.trust = trust
-    self.outbox = outbox
     courier = VendorCourier(
       vendors: vendors, endpoints: endpoints, budget: EgressBudget(store: store, clock: clock, egress: egress))
     self.settled = settled

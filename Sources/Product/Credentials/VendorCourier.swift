@@ -14,6 +14,11 @@ public struct FixtureVendors: Sendable {
     self.url = text.hasSuffix("/") ? String(text.dropLast()) : text
   }
 
+  /// The address of a path at the stand-in of a surface's vendor.
+  func address(of surface: CredentialSurface, _ path: String) -> URL? {
+    URL(string: "\(url)/\(VendorCheck(surface: surface).vendor)\(path)")
+  }
+
   static var missing: AWError {
     AWError(
       .validatorMissing, "This control plane has no simulated vendors, so fixtures cannot be validated.",

@@ -20,8 +20,10 @@ public struct FixtureModel: Sendable {
     self.key = key
   }
 
+  func baseURL(for runtime: RuntimeKind) -> String { Self.address(url, for: runtime) }
+
   /// The address for an Instance of this runtime: inside a container the Host's loopback has another name.
-  func baseURL(for runtime: RuntimeKind) -> String {
+  static func address(_ url: URL, for runtime: RuntimeKind) -> String {
     guard runtime == .docker, ["127.0.0.1", "localhost", "::1", "[::1]"].contains(url.host() ?? ""),
       var parts = URLComponents(url: url, resolvingAgainstBaseURL: false)
     else { return url.absoluteString }

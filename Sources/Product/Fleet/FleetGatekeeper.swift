@@ -20,15 +20,18 @@ public struct FleetGatekeeper: GatewayDelegate {
   let counters: FleetCounters
   let changed: @Sendable (HostID) -> Void
   private let told: @Sendable (Heartbeat, HostID) -> Void
+  private let secrets: @Sendable (SecretQuestion, HostID) async -> SecretAnswer
 
   /// - Parameters:
   ///   - node: this control plane, among those whose links the database knows.
   ///   - changed: told after every commit, for live pages.
   ///   - told: given what a Connector tells of its Instances.
+  ///   - secrets: answers an Instance of the Host that asks for its secrets.
   public init(
     node: NodeID, store: Store, evidence: EvidenceLog, outbox: EventOutbox, metrics: any MetricsFactory,
     clock: WallClock, logger: Logger, changed: @escaping @Sendable (HostID) -> Void,
-    told: @escaping @Sendable (Heartbeat, HostID) -> Void
+    told: @escaping @Sendable (Heartbeat, HostID) -> Void,
+    secrets: @escaping @Sendable (SecretQuestion, HostID) async -> SecretAnswer
   ) {
     self.node = node
     self.store = store
@@ -39,6 +42,7 @@ public struct FleetGatekeeper: GatewayDelegate {
     counters = FleetCounters(factory: metrics)
     self.changed = changed
     self.told = told
+    self.secrets = secrets
   }
 
   static let actor = "system/aw-gateway"
@@ -196,6 +200,10 @@ public struct FleetGatekeeper: GatewayDelegate {
     ]
     try record(.lossReclassified, host, data, at: now, in: tx)
     try outbox.append(FleetEvents.reclassified(loss, from: first, host: host, at: now), in: tx)
+  }
+
+  public func resolve(_ question: SecretQuestion, for host: HostID) async -> SecretAnswer {
+    await secrets(question, host)
   }
 
   public func heard(_ heartbeat: Heartbeat, from host: HostID) { told(heartbeat, host) }

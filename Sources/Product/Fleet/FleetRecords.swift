@@ -135,7 +135,7 @@ extension FleetRecords {
     try tx.run("SELECT * FROM host WHERE slug = ?", [.text(slug.text)]).first.map(host)
   }
 
-  static func host(_ id: HostID, in tx: Transaction) throws -> Host? {
+  public static func host(_ id: HostID, in tx: Transaction) throws -> Host? {
     try tx.run("SELECT * FROM host WHERE id = ?", [.id(id)]).first.map(host)
   }
 

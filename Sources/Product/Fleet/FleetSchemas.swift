@@ -24,7 +24,8 @@ public enum FleetSchemas {
         of: JSONSchema.object(
           [
             "kind": runtimeKind, "available": JSONSchema.bool, "detail": JSONSchema.text, "openClaw": JSONSchema.text,
-          ], optional: ["openClaw"])), "instances": JSONSchema.integer, "createdAt": JSONSchema.time,
+            "resolvesSecrets": JSONSchema.bool,
+          ], optional: ["openClaw", "resolvesSecrets"])), "instances": JSONSchema.integer, "createdAt": JSONSchema.time,
     ], optional: ["connectedAt", "disconnectedAt", "lastLoss", "machine", "program"])
 
   static let invitation = JSONSchema.object([

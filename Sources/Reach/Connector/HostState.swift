@@ -19,7 +19,7 @@ public struct HostState: Sendable {
 
   let directory: String
   var document: Document
-  let key: HostKey
+  public let key: HostKey
 
   static func documentPath(_ directory: String) -> String { directory + "/host.json" }
   static func keyPath(_ directory: String) -> String { directory + "/host.key" }

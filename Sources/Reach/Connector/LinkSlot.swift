@@ -204,7 +204,7 @@ struct LinkSlot: Sendable {
         renewal.cancel()
         pulse?.cancel()
         connector.forget(life)
-        if isUp { connector.unregistered(life) }
+        unregistered(life, isUp: isUp)
       }
       for try await bytes in inbound {
         switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
@@ -216,6 +216,7 @@ struct LinkSlot: Sendable {
           let leaves = await connector.registered(
             life, in: number, at: endpoint, node: answer.node, farewell: farewell)
           if leaves { await farewell() }
+          if answer.resolvesSecrets == true { await askFrom(life, outbound) }
           pulse?.cancel()
           pulse = answer.heartbeatMilliseconds.map { every in
             Task { try await tell(outbound, over: stream.channel.parent, every: .milliseconds(every)) }
@@ -224,7 +225,7 @@ struct LinkSlot: Sendable {
         case .drain(let reason, let spread):
           // It serves on until the AW Gateway closes it, while the next one is dialled.
           if reason != .refresh {
-            if isUp { connector.unregistered(life) }
+            unregistered(life, isUp: isUp)
             isUp = false
             pulse?.cancel()
           }
@@ -250,6 +251,20 @@ struct LinkSlot: Sendable {
       }
       return .broken("the AW Gateway closed the control stream")
     }
+  }
+
+  /// Lets the Instances' questions go over this link.
+  private func askFrom(_ life: Life, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
+    await connector.runtimes.secrets?.attach(ObjectIdentifier(life)) { question in
+      try await outbound.write(try LinkCodec.encode(ControlMessage.resolve(question)))
+    }
+  }
+
+  /// The link is not counted any more, and nobody asks on it.
+  private func unregistered(_ life: Life, isUp: Bool) {
+    if isUp { connector.unregistered(life) }
+    guard let secrets = connector.runtimes.secrets else { return }
+    Task { await secrets.detach(ObjectIdentifier(life)) }
   }
 
   /// Takes in the list of AW Gateways.

@@ -6,12 +6,17 @@ import Logging
 public actor Runtimes {
   private let runtimes: [RuntimeKind: any InstanceRuntime]
   private let tunnels: Tunnels?
+  /// Answers Instances that ask for secrets; nil when this Host resolves none.
+  nonisolated let secrets: SecretBroker?
   private let logger: Logger
   private var ports: [InstanceID: Int] = [:]
 
   /// - Parameter tunnels: the cloudflareds of this Host; nil runs none.
-  public init(_ runtimes: [any InstanceRuntime], tunnels: Tunnels? = nil, logger: Logger) {
+  public init(
+    _ runtimes: [any InstanceRuntime], tunnels: Tunnels? = nil, secrets: SecretBroker? = nil, logger: Logger
+  ) {
     self.tunnels = tunnels
+    self.secrets = secrets
     self.runtimes = Dictionary(runtimes.map { ($0.kind, $0) }) { first, _ in first }
     self.logger = logger
   }
@@ -20,7 +25,9 @@ public actor Runtimes {
     var answers: [RuntimeAvailability] = []
     for kind in RuntimeKind.allCases {
       guard let runtime = runtimes[kind] else { continue }
-      answers.append(await runtime.availability())
+      var answer = await runtime.availability()
+      if secrets != nil { answer.resolvesSecrets = true }
+      answers.append(answer)
     }
     return answers
   }
@@ -118,6 +125,9 @@ public actor Runtimes {
       return .instances(try await runtime(kind).instances())
     case .tunnel(let order):
       return .tunnel(try await carryOut(order))
+    case .secrets(let answer):
+      await secrets?.deliver(answer)
+      return .done
     }
   }
 

@@ -57,6 +57,8 @@ struct LinkConversation: Sendable {
         await gateway.delegate.trusting(session.host, report)
       case (.heartbeat(let heartbeat), true):
         gateway.delegate.heard(heartbeat, from: session.host)
+      case (.resolve(let question), true):
+        answer(question)
       case (.unregister(let reason), true):
         session.note(.unregister, reason)
         gateway.shared.withLockedValue { $0.table.unroute(session.connection, of: session.host) }
@@ -68,6 +70,21 @@ struct LinkConversation: Sendable {
       default:
         session.note(.protocolViolation, "the Connector sent a message out of turn")
         return
+      }
+    }
+  }
+
+  /// Answers beside the conversation: a vault may be slow. What is too much at once is not answered, and the Connector
+  /// goes by what it knows.
+  private func answer(_ question: SecretQuestion) {
+    guard session.beginAnswer() else { return }
+    Task { [gateway, session, logger] in
+      defer { session.endAnswer() }
+      let answer = await gateway.delegate.resolve(question, for: session.host)
+      do {
+        _ = try await gateway.call(.secrets(answer), on: session.host, deadline: SecretLimits.answerWithin)
+      } catch {
+        logger.debug("an answer did not reach its Connector", metadata: ["reason": "\(error)"])
       }
     }
   }
@@ -138,7 +155,8 @@ struct LinkConversation: Sendable {
         connection: session.connection,
         reconnectSpreadMilliseconds: gateway.configuration.reconnectSpread.milliseconds,
         certificateNotAfter: gateway.presented.withLockedValue { $0.identity.notAfter },
-        heartbeatMilliseconds: gateway.configuration.heartbeatEvery.milliseconds, node: gateway.configuration.node)
+        heartbeatMilliseconds: gateway.configuration.heartbeatEvery.milliseconds, node: gateway.configuration.node,
+        resolvesSecrets: true)
       try await outbound.write(try LinkCodec.encode(ControlMessage.registered(registered)))
       let gateways = gateway.shared.withLockedValue { $0.gateways }
       if !gateways.isEmpty { try await outbound.write(try LinkCodec.encode(ControlMessage.gateways(gateways))) }

@@ -30,6 +30,9 @@ public protocol GatewayDelegate: Sendable {
   /// The Host's Connector tells how its Instances are. Must be quick: the link's next message waits for it.
   func heard(_ heartbeat: Heartbeat, from host: HostID)
 
+  /// An Instance of this Host asks for its secrets.
+  func resolve(_ question: SecretQuestion, for host: HostID) async -> SecretAnswer
+
   /// The path of one of the Host's connections still works, and has become much worse; and it is as before, or its
   /// connection is gone.
   func degraded(_ host: HostID, _ seen: LossEvidence) async

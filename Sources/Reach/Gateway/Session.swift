@@ -67,6 +67,8 @@ public final class Session: Sendable {
   private let hasMoved = NIOLockedValueBox(false)
   private let newestRoundTrip = NIOLockedValueBox<Duration?>(nil)
   private let standing = NIOLockedValueBox(Standing())
+  /// Questions of the Connector that are being answered.
+  private let answers = NIOLockedValueBox(0)
   /// The control stream, once the connection is registered.
   private let control = NIOLockedValueBox<NIOAsyncChannelOutboundWriter<ByteBuffer>?>(nil)
 
@@ -81,6 +83,17 @@ public final class Session: Sendable {
     self.multiplexer = multiplexer
     self.buffers = buffers
   }
+
+  /// - Returns: whether one more question of the Connector is answered now.
+  func beginAnswer() -> Bool {
+    answers.withLockedValue { count in
+      guard count < SecretLimits.questionsPerLinkMax else { return false }
+      count += 1
+      return true
+    }
+  }
+
+  func endAnswer() { answers.withLockedValue { $0 -= 1 } }
 
   // MARK: - Streams
 

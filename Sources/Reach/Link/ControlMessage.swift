@@ -24,6 +24,8 @@ public enum ControlMessage: Codable, Sendable, Equatable {
   case moved
   /// The Connector tells how its Instances are. Only to an AW Gateway that asked for it when it registered the link.
   case heartbeat(Heartbeat)
+  /// The Connector asks for secrets of an Instance. Only to an AW Gateway that said that it resolves them.
+  case resolve(SecretQuestion)
   /// The AW Gateway tells of all that there are, itself included: after REGISTERED, and when they change.
   case gateways([GatewayAddress])
 }
@@ -112,16 +114,19 @@ public struct Registered: Codable, Sendable, Equatable {
   public var heartbeatMilliseconds: Int64?
   /// Names the control plane, so that a Connector sees whether two of its connections end at the same one.
   public var node: String?
+  /// Whether the control plane can be asked for secrets of Instances; nil for one that does not know the question.
+  public var resolvesSecrets: Bool?
 
   public init(
     connection: String, reconnectSpreadMilliseconds: Int64, certificateNotAfter: Timestamp,
-    heartbeatMilliseconds: Int64? = nil, node: String? = nil
+    heartbeatMilliseconds: Int64? = nil, node: String? = nil, resolvesSecrets: Bool? = nil
   ) {
     self.connection = connection
     self.reconnectSpreadMilliseconds = reconnectSpreadMilliseconds
     self.certificateNotAfter = certificateNotAfter
     self.heartbeatMilliseconds = heartbeatMilliseconds
     self.node = node
+    self.resolvesSecrets = resolvesSecrets
   }
 }
 

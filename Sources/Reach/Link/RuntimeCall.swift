@@ -116,11 +116,16 @@ public struct RuntimeAvailability: Codable, Sendable, Equatable {
   public var detail: String
   /// The release of OpenClaw that it runs, where the runtime itself decides that: `2026.6.9`.
   public var openClaw: String?
+  /// Whether its Instances can resolve secrets through the Connector; nil when not.
+  public var resolvesSecrets: Bool?
 
-  public init(kind: RuntimeKind, available: Bool, detail: String, openClaw: String? = nil) {
+  public init(
+    kind: RuntimeKind, available: Bool, detail: String, openClaw: String? = nil, resolvesSecrets: Bool? = nil
+  ) {
     self.kind = kind
     self.available = available
     self.detail = detail
     self.openClaw = openClaw
+    self.resolvesSecrets = resolvesSecrets
   }
 }

@@ -15,6 +15,8 @@ public enum RuntimeCall: Codable, Sendable {
   case approveDevice(RuntimeKind, InstanceID, request: String)
   case instances(RuntimeKind)
   case tunnel(TunnelOrder)
+  /// The answer to a question of this Connector.
+  case secrets(SecretAnswer)
 }
 
 public enum RuntimeReply: Codable, Sendable {

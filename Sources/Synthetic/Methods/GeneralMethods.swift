@@ -5,7 +5,9 @@ extension Gateway {
   func generalMethod(_ call: Call) throws -> JSONValue? {
     switch call.method {
     case "health": return health(call)
-    case "status": return status
+    case "status":
+      let cold = secrets.cold.map(\.json)
+      return cold.isEmpty ? status : status.setting("degradedSecretOwners", .array(cold))
     case "system-presence": return presenceList
     case "system-event": return systemEvent(call)
     case "gateway.identity.get":

@@ -49,7 +49,13 @@ extension Gateway {
     guard let model, let provider = settings.provider(model.provider) else {
       throw ModelFailure(description: "No model is configured for agent \"\(turn.agentID)\"")
     }
-    let key = Settings.secret(provider["apiKey"], environment: environment)
+    if secrets.cold.contains(where: { $0.kind == "provider" && $0.id == model.provider }) {
+      throw ModelFailure(
+        description: "SECRET_SURFACE_UNAVAILABLE: models.providers.\(model.provider).apiKey is not available")
+    }
+    let key =
+      provider["apiKey"].flatMap { secrets.value(of: $0) }
+      ?? Settings.secret(provider["apiKey"], environment: environment)
     if provider["apiKey"] != nil, key == nil {
       throw ModelFailure(description: "No API key found for provider \"\(model.provider)\"")
     }

@@ -90,7 +90,8 @@ public struct FixtureModelServer: Sendable {
       let headers = Dictionary(request.headers.map { ($0.name.lowercased(), $0.value) }) { first, _ in first }
       let answer = Vendors.answer(
         to: .init(
-          method: request.method.rawValue, path: String(request.uri.dropFirst(door.rawValue.count)), headers: headers),
+          method: request.method.rawValue, path: String(request.uri.dropFirst(door.rawValue.count)), headers: headers,
+          body: body, seconds: clock.now.millisecondsSince1970 / 1_000),
         at: door, desk)
       return try await send(answer.status, answer.headers, answer.body, to: request, outbound)
     }

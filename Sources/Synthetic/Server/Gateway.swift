@@ -17,6 +17,7 @@ actor Gateway {
   let tickMilliseconds: Int64
   let handshakeMilliseconds: Int64
   let http: HTTPClient
+  let secrets: SecretSnapshot
 
   var auth: GatewayAuth
   /// The last config that was valid: an invalid edit on disk does not change what runs.
@@ -45,6 +46,7 @@ actor Gateway {
   init(_ start: GatewayStart, http: HTTPClient, clock: WallClock, logger: Logger) throws {
     (paths, environment, faults) = (start.paths, start.environment, start.faults)
     (auth, config, self.http, self.clock, self.logger) = (start.auth, start.config, http, clock, logger)
+    secrets = start.secrets
     tickMilliseconds = start.tickMilliseconds
     handshakeMilliseconds = start.handshakeMilliseconds
     identity = try GatewayIdentity.load(from: paths.identity)

@@ -26,7 +26,7 @@ public struct GatewayProgram: Sendable {
   public func run(environment: [String: String]) async -> Int32 {
     let logger = Logger(label: "openclaw.gateway") { StreamLogHandler.standardError(label: $0) }
     do {
-      let start = try prepare(environment: environment)
+      var start = try prepare(environment: environment)
       guard let lock = try StateLock(path: start.paths.lock) else {
         throw StartRefusal(
           exitCode: 78,
@@ -37,6 +37,7 @@ public struct GatewayProgram: Sendable {
         await Self.waitForStop(start.faults)
         return 0
       }
+      start.secrets = try await SecretSnapshot.activate(start.config.parsed, environment: environment)
       return try await serve(start, logger)
     } catch let refusal as StartRefusal {
       Console.error(refusal.message)

@@ -16,6 +16,7 @@ public struct GatewayStart: Sendable {
   var host: String
   var port: Int
   var faults: FaultSource
+  var secrets = SecretSnapshot()
   /// Milliseconds between two ticks; shorter in tests.
   public var tickMilliseconds = Limits.tickIntervalMilliseconds
   public var handshakeMilliseconds = Limits.handshakeMilliseconds
@@ -68,6 +69,7 @@ public struct GatewayServer: Sendable {
     let listener = listener
     // Free tasks: a cancellation must reach the sockets only after the goodbye went out through them.
     let serving = Task { await Self.accept(listener, gateway) }
+    for line in gateway.secrets.notes { await gateway.note(line, subsystem: "secrets", level: "WARN") }
     let timing = Task { await gateway.keepTime() }
     await withTaskCancellationHandler {
       await serving.value

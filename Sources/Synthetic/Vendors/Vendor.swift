@@ -29,12 +29,23 @@ enum Vendor: String, CaseIterable {
     }
   }
 
+  /// Where it answers in OpenAI's form, with the key as a bearer; nil for vendors of no models.
+  var completions: String? {
+    switch self {
+    case .openrouter: "/api/v1/chat/completions"
+    case .openai, .anthropic: "/v1/chat/completions"
+    case .gemini: "/v1beta/openai/chat/completions"
+    case .telegram, .slack, .discord: nil
+    }
+  }
+
   /// What it was shown; empty when nothing.
   func credential(_ request: Vendors.Request, _ path: String) -> String {
     func after(_ scheme: String) -> String {
       let header = request.headers["authorization"] ?? ""
       return header.hasPrefix(scheme + " ") ? String(header.dropFirst(scheme.count + 1)) : ""
     }
+    if path == completions { return after("Bearer") }
     switch self {
     case .openrouter, .openai, .slack: return after("Bearer")
     case .discord: return after("Bot")

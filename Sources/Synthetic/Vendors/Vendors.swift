@@ -31,6 +31,8 @@ enum Vendors {
     var path: String
     /// Lower-case names.
     var headers: [String: String]
+    var body: [UInt8] = []
+    var seconds: Int64 = 0
   }
 
   struct Answer: Equatable {
@@ -56,7 +58,9 @@ enum Vendors {
   static func answer(to request: Request, at door: VendorDesk.Door, _ desk: VendorDesk) -> Answer {
     let path = request.path.split(separator: "?", maxSplits: 1).first.map(String.init) ?? ""
     let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
-    guard parts.count == 2, let vendor = Vendor(rawValue: parts[0]), vendor.serves("/" + parts[1]) else {
+    guard parts.count == 2, let vendor = Vendor(rawValue: parts[0]),
+      vendor.serves("/" + parts[1]) || vendor.completions == "/" + parts[1]
+    else {
       return .json(404, ["error": "not found"])
     }
     let shown = vendor.credential(request, "/" + parts[1])
@@ -68,17 +72,29 @@ enum Vendors {
     }
     switch door {
     case .accounts: return desk.account(of: shown).map { vendor.welcome($0) } ?? vendor.refusal(shown)
-    case .fixtures: return answer(to: shown, at: vendor)
+    case .fixtures:
+      return answer(to: shown, at: vendor) {
+        vendor.completions == "/" + parts[1] ? completion(request) : vendor.welcome($0)
+      }
     }
   }
 
-  private static func answer(to shown: String, at vendor: Vendor) -> Answer {
+  private static func completion(_ request: Request) -> Answer {
+    let answer = FixtureModel.answer(
+      method: "POST", path: "/v1/chat/completions", authorization: nil, key: nil, body: request.body,
+      seconds: request.seconds)
+    return Answer(status: answer.status, headers: [("content-type", answer.contentType)], body: answer.body)
+  }
+
+  private static func answer(
+    to shown: String, at vendor: Vendor, welcome: (String) -> Answer
+  ) -> Answer {
     // A corrupted copy belongs to the same place, so that an endpoint which does not check shows itself.
     if let temper = vendor.claimed(shown).flatMap(Temper.of), let answer = answer(of: temper, at: vendor, shown) {
       return answer
     }
     guard let name = vendor.name(in: shown) else { return vendor.refusal(shown) }
-    return vendor.welcome(name)
+    return welcome(name)
   }
 
   private static func answer(of temper: Temper, at vendor: Vendor, _ shown: String) -> Answer? {

@@ -106,8 +106,8 @@ struct CredentialWorld: Sendable {
     service = CredentialsService(
       acts: acts, store: store, sealed: sealed,
       vaults: try CredentialVaults(sealed: sealed, settings: settings, environment: environment),
-      fingerprinter: Fingerprinter(key: Secret("key")), vendors: vendors, endpoints: endpoints, trust: trust,
-      clock: time.clock, logger: TestStores.logger)
+      fingerprinter: Fingerprinter(key: Secret("key")), evidence: evidence, outbox: EventOutbox(), vendors: vendors,
+      endpoints: endpoints, trust: trust, clock: time.clock, logger: TestStores.logger)
   }
 
   @discardableResult

@@ -37,7 +37,7 @@ public struct Credential: Sendable, Equatable {
   /// When the value was last read from its vault, and what for.
   public struct Resolution: Codable, Sendable, Equatable {
     public let at: Timestamp
-    /// `intake`, `validation`.
+    /// `intake`, `validation`, `instance/acme-main`.
     public let by: String
   }
 

@@ -42,6 +42,17 @@ public enum CredentialSurface: String, Codable, Sendable, CaseIterable {
     }
   }
 
+  /// Where a model provider is asked for completions in OpenAI's form, behind the vendor's host; nil for channels. All
+  /// of the four publish such an endpoint.
+  var completions: String? {
+    switch self {
+    case .openRouter: "/api/v1"
+    case .openAI, .anthropic: "/v1"
+    case .gemini: "/v1beta/openai"
+    case .telegram, .slack, .discord: nil
+    }
+  }
+
   /// What a fixture of it begins with: the form of the vendor's own values, with an account that cannot exist.
   var fixturePrefix: String {
     switch self {

@@ -40,7 +40,8 @@ public enum InstancePlan: String, Codable, Sendable, CaseIterable {
   public var steps: [InstanceStep] {
     switch self {
     case .provision: [.secrets, .prepare, .start, .ready, .pair, .verify]
-    case .start: [.start, .ready, .verify]
+    // Prepared anew, because a credential may have another version by now.
+    case .start: [.prepare, .start, .ready, .verify]
     case .stop: [.stop]
     // Prepared anew, so that it starts with what its Org's baseline asks for by now.
     case .restart: [.stop, .prepare, .start, .ready, .verify]

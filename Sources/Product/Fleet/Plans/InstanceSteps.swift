@@ -32,6 +32,8 @@ public struct InstanceSteps: Sendable {
 
   /// The governed settings of an Org's Instances at a time, by dotted path; empty for an Org that has no baseline.
   public typealias Hardening = @Sendable (OrgID, Timestamp, Transaction) throws -> [String: JSONValue]
+  /// The credentials of an Org, for the configuration of its Instances.
+  let collected: @Sendable (OrgID, Transaction) throws -> [CollectedSecret]
 
   /// How long a Gateway may take from its start until it is ready, tries and waits included. A cold one with plugins
   /// needs up to a minute.
@@ -42,10 +44,12 @@ public struct InstanceSteps: Sendable {
   ///   - model: the endpoint of synthetic Orgs; nil refuses to provision.
   ///   - readyWithin: the deadline of the steps that wait for a Gateway.
   ///   - hardening: asked whenever an Instance is prepared.
+  ///   - collected: the credentials of an Org.
   public init(
     store: Store, vault: Vault, paths: ControlPaths, evidence: EvidenceLog, outbox: EventOutbox, index: FleetIndex,
     samples: SampleKeeper, share: FleetShare, clock: WallClock, version: String, model: FixtureModel?,
-    readyWithin: Duration = readyWithin, hardening: @escaping Hardening = { _, _, _ in [:] }
+    readyWithin: Duration = readyWithin, hardening: @escaping Hardening = { _, _, _ in [:] },
+    collected: @escaping @Sendable (OrgID, Transaction) throws -> [CollectedSecret] = { _, _ in [] }
   ) {
     self.store = store
     self.vault = vault
@@ -60,6 +64,7 @@ public struct InstanceSteps: Sendable {
     self.model = model
     self.readyWithin = readyWithin
     self.hardening = hardening
+    self.collected = collected
   }
 
   /// Every operation on an Instance, for the engine.
@@ -159,25 +164,47 @@ public struct InstanceSteps: Sendable {
     let release = try await version(for: instance)
     let hardening = GovernedKey.known(
       try await store.read { tx in try self.hardening(instance.org, now, tx) }, to: release)
-    let settings = InstanceConfiguration.Settings(
+    let (credentials, isResolved) = try await secrets(of: instance)
+    var settings = InstanceConfiguration.Settings(
       port: Self.containerPort, bind: instance.runtime == .docker ? .lan : .loopback,
       model: .init(
         provider: "fixture", baseURL: model.baseURL(for: instance.runtime), id: FixtureModel.id,
         keyVariable: FixtureModel.keyVariable), hardening: hardening)
+    settings.resolvesSecrets = isResolved
+    settings.secrets = credentials.map { secret in
+      .init(
+        path: secret.path, ref: secret.ref,
+        completions: secret.completions.map { FixtureModel.address($0, for: instance.runtime) })
+    }
     let spec = InstanceSpec(
       instance: instance.id, slug: instance.slug, org: org, runtime: instance.runtime,
       port: instance.requestedPort, image: instance.image,
       configuration: InstanceConfiguration.make(settings, for: release).canonical,
       pinned: hardening.isEmpty ? nil : hardening)
-    let environment = InstanceEnvironment([
-      InstanceConfiguration.tokenVariable: token, FixtureModel.keyVariable: model.key,
-    ])
-    let state = try await call(.prepare(spec, environment), on: instance, deadline: .seconds(60))
+    var environment = [InstanceConfiguration.tokenVariable: token]
+    // One that has a model provider of its Org has no use for it.
+    if !settings.hasOwnModel { environment[FixtureModel.keyVariable] = model.key }
+    let state = try await call(.prepare(spec, InstanceEnvironment(environment)), on: instance, deadline: .seconds(60))
     try await change(instance.id) {
       $0.port = state.port
       $0.dataDirectory = state.dataDirectory
     }
     return try JSONValue(encoding: state)
+  }
+
+  /// The credentials that an Instance is to have, and whether its Host can resolve any.
+  private func secrets(of instance: Instance) async throws -> ([CollectedSecret], Bool) {
+    let (credentials, host) = try await store.read { tx in
+      (try collected(instance.org, tx), try FleetRecords.host(instance.host, in: tx))
+    }
+    let isResolved = host?.runtimes.first { $0.kind == instance.runtime }?.resolvesSecrets ?? false
+    guard isResolved || credentials.isEmpty else {
+      throw AWError(
+        .secretsUnresolvable,
+        "The Org has credentials, and the Host '\(host?.slug.text ?? "")' cannot resolve any for its Instances.",
+        next: "Install aw-secret-exec beside aw on that Host, both of this release, and restart its Connector.")
+    }
+    return (credentials, isResolved)
   }
 
   /// The release that will read the configuration, as far as it is known before it runs: what the Host's own program

@@ -100,7 +100,7 @@ struct DockerBackend: RuntimeBackend {
   private func ensureContainer(_ entry: InstanceShelf.Entry, _ image: DockerPlan.Image) async throws -> String {
     let body = DockerPlan.container(
       entry, image: image, environment: try entry.directory.loadEnvironment(), user: containerUser,
-      processors: try await engine.version().processors)
+      processors: try await engine.version().processors, resolvesSecrets: entry.directory.resolvesSecrets)
     let wanted = body["Labels"]?[DockerPlan.Label.specDigest]
     var fitting: String?
     for container in try await containers(entry.record.spec.instance) {

@@ -2,6 +2,7 @@ import Basics
 import Crypto
 import Foundation
 import Link
+import OpenClaw
 
 /// What the engine is asked for, as values: the hardening profile of `openclaw fleet` with limits by `InstanceSpec`.
 enum DockerPlan {
@@ -19,6 +20,8 @@ enum DockerPlan {
   static let home = "/home/node"
   static let state = home + "/.openclaw"
   static let keys = home + "/.config/openclaw"
+  /// Where the socket of its secrets and the program for them lie.
+  static let secrets = "/run/aw"
   /// The image's own user `node`.
   static let imageUser = FileOwner(user: 1_000, group: 1_000)
   /// OpenClaw ends itself after 25 s; Docker's own 10 s would cut that short.
@@ -51,18 +54,20 @@ enum DockerPlan {
   /// - Parameters:
   ///   - user: nil leaves the image's own user.
   ///   - processors: those of the Host; the engine refuses a limit above them.
+  ///   - resolvesSecrets: whether the Connector has made the directory for its secrets.
   static func container(
-    _ entry: InstanceShelf.Entry, image: Image, environment: [String: Secret], user: FileOwner?, processors: Int
+    _ entry: InstanceShelf.Entry, image: Image, environment: [String: Secret], user: FileOwner?, processors: Int,
+    resolvesSecrets: Bool = false
   ) -> JSONValue {
     let spec = entry.record.spec
     var body: [String: JSONValue] = [
       "Image": .string(image.id),
-      "Env": .array(variables(environment).map { .string($0) }),
+      "Env": .array(variables(environment, resolvesSecrets: resolvesSecrets).map { .string($0) }),
       "ExposedPorts": [portKey: [:]],
       "StopSignal": "SIGTERM",
       "StopTimeout": .integer(stopSeconds),
       "Tty": false,
-      "HostConfig": .object(hostConfiguration(entry, processors: processors)),
+      "HostConfig": .object(hostConfiguration(entry, processors: processors, resolvesSecrets)),
       "NetworkingConfig": ["EndpointsConfig": .object([name(spec.slug): [:]])],
     ]
     if !image.hasCommand {
@@ -80,7 +85,9 @@ enum DockerPlan {
 
   private static var portKey: String { "\(gatewayPort)/tcp" }
 
-  private static func hostConfiguration(_ entry: InstanceShelf.Entry, processors: Int) -> [String: JSONValue] {
+  private static func hostConfiguration(
+    _ entry: InstanceShelf.Entry, processors: Int, _ resolvesSecrets: Bool
+  ) -> [String: JSONValue] {
     let limits = entry.record.spec.limits
     let cpus = min(limits.cpusMax, Double(processors))
     return [
@@ -99,16 +106,25 @@ enum DockerPlan {
       "RestartPolicy": ["Name": "no"],
       "ExtraHosts": ["host.docker.internal:host-gateway"],
       "LogConfig": ["Type": "json-file", "Config": ["max-size": "10m", "max-file": "2"]],
-      "Mounts": [
-        ["Type": "bind", "Source": .string(entry.directory.state), "Target": .string(state)],
-        ["Type": "bind", "Source": .string(entry.directory.keys), "Target": .string(keys)],
-      ],
+      "Mounts": .array(mounts(entry, resolvesSecrets)),
+    ]
+  }
+
+  private static func mounts(_ entry: InstanceShelf.Entry, _ resolvesSecrets: Bool) -> [JSONValue] {
+    let own: [JSONValue] = [
+      ["Type": "bind", "Source": .string(entry.directory.state), "Target": .string(state)],
+      ["Type": "bind", "Source": .string(entry.directory.keys), "Target": .string(keys)],
+    ]
+    guard resolvesSecrets else { return own }
+    // The directory, because the socket in it is made anew with every Connector.
+    return own + [
+      ["Type": "bind", "Source": .string(entry.directory.secrets), "Target": .string(secrets), "ReadOnly": true]
     ]
   }
 
   /// The variables pinned by OpenClaw's own compose file and fleet; they win over given ones.
-  private static func variables(_ given: [String: Secret]) -> [String] {
-    let own = [
+  private static func variables(_ given: [String: Secret], resolvesSecrets: Bool) -> [String] {
+    var own = [
       "HOME": home,
       "OPENCLAW_HOME": home,
       "OPENCLAW_STATE_DIR": state,
@@ -119,6 +135,7 @@ enum DockerPlan {
       "OPENCLAW_DISABLE_BONJOUR": "1",
       "OPENCLAW_NO_AUTO_UPDATE": "1",
     ]
+    if resolvesSecrets { own[InstanceConfiguration.secretsVariable] = secrets }
     return given.merging(own.mapValues { Secret($0) }) { _, ours in ours }
       .map { key, value in value.withText { "\(key)=\($0)" } }
       .sorted()

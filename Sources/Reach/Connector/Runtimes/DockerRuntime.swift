@@ -17,14 +17,15 @@ public struct DockerRuntime: InstanceRuntime {
   ///   - dataDirectory: the Connector's own; the Instances live in `instances/` below it.
   public init(
     socket: String = "/var/run/docker.sock", dataDirectory: String, policy: RuntimePolicy = .standard,
-    clock: WallClock = .system, timers: any Clock<Duration> = ContinuousClock(),
+    clock: WallClock = .system, timers: any Clock<Duration> = ContinuousClock(), secrets: SecretSource? = nil,
     logger: Logger = Logger(label: "aw.runtime.docker")
   ) {
     let backend = DockerBackend(
       engine: DockerEngine(socket: socket), root: dataDirectory + "/instances", clock: clock, timers: timers,
       logger: logger)
     keeper = InstanceKeeper(
-      backend: backend, dataDirectory: dataDirectory, policy: policy, clock: clock, timers: timers, logger: logger)
+      backend: backend, dataDirectory: dataDirectory, policy: policy, clock: clock, timers: timers,
+      secrets: secrets, logger: logger)
   }
 }
 

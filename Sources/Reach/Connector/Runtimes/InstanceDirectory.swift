@@ -8,6 +8,7 @@ import Foundation
 /// - `keys/`: the home directory of the Instance; `keys/.config/openclaw/` holds the key of the auth profiles, apart
 ///   from the state that it seals.
 /// - `environment`: the variables, secrets included; nothing else on the disk of the Host holds them.
+/// - `secrets/`: the socket at which its secrets are resolved, and the program that OpenClaw runs for it.
 /// - `instance.json`: the Connector's record. `output.log`, `output.log.1`: what the Instance printed.
 struct InstanceDirectory: Sendable, Equatable {
   let path: String
@@ -17,6 +18,11 @@ struct InstanceDirectory: Sendable, Equatable {
   var home: String { path + "/keys" }
   var keys: String { home + "/.config/openclaw" }
   var environment: String { path + "/environment" }
+  var secrets: String { path + "/secrets" }
+  var secretSocket: String { secrets + "/socket" }
+  var secretProgram: String { secrets + "/aw-secret-exec" }
+  /// Whether the Connector resolves secrets for it.
+  var resolvesSecrets: Bool { access(secretProgram, F_OK) == 0 }
   var record: String { path + "/instance.json" }
   var output: String { path + "/output.log" }
 

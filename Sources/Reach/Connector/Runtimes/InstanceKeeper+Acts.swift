@@ -25,6 +25,7 @@ extension InstanceKeeper {
       let directory = claimed.directory
       try directory.make(owner: owner)
       try directory.save(environment: environment)
+      try await desk?.open(spec, directory, owner: owner)
       let digest = try directory.save(
         configuration: spec.configuration, pinned: spec.pinned ?? [:],
         recorded: claimed.record.configurationDigest, owner: owner)
@@ -112,6 +113,7 @@ extension InstanceKeeper {
       try await end(instance)
       guard let entry = kept[instance]?.entry else { return RunState(phase: .absent) }
       try await backend.uninstall(entry, purge: purge)
+      try await desk?.close(instance, entry.directory)
       if purge {
         try DurableFile.remove(entry.directory.path)
         kept[instance] = nil

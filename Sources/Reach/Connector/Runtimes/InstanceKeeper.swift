@@ -29,6 +29,8 @@ actor InstanceKeeper {
   let clock: WallClock
   let timers: any Clock<Duration>
   let logger: Logger
+  /// Where the Instances ask for their secrets; nil when this Host resolves none.
+  let desk: SecretDesk?
 
   var kept: [InstanceID: Kept] = [:]
   private var busy: Set<InstanceID> = []
@@ -41,7 +43,7 @@ actor InstanceKeeper {
 
   init(
     backend: any RuntimeBackend, dataDirectory: String, policy: RuntimePolicy, clock: WallClock,
-    timers: any Clock<Duration>, logger: Logger
+    timers: any Clock<Duration>, secrets: SecretSource? = nil, logger: Logger
   ) {
     self.backend = backend
     self.shelf = InstanceShelf(dataDirectory: dataDirectory, ports: policy.ports)
@@ -49,6 +51,7 @@ actor InstanceKeeper {
     self.clock = clock
     self.timers = timers
     self.logger = logger
+    desk = secrets.map { SecretDesk(broker: $0.broker, program: $0.program, logger: logger) }
   }
 
   deinit {
@@ -168,8 +171,23 @@ actor InstanceKeeper {
     let instance = entry.record.spec.instance
     kept[instance] = Kept(entry: entry, supervisor: supervisor, handle: handle)
     saveQuietly(instance)
+    await openDesk(entry)
     if let handle { watch(instance, handle) }
     await perform(action, instance)
+  }
+
+  /// An Instance that cannot ask for its secrets is taken up all the same: it may run already.
+  private func openDesk(_ entry: InstanceShelf.Entry) async {
+    guard let desk, entry.record.installed else { return }
+    do {
+      // Whose it is was settled when it was prepared.
+      let owner = DurableFile.owner(of: entry.directory.state).flatMap { $0.user == geteuid() ? nil : $0 }
+      try await desk.open(entry.record.spec, entry.directory, owner: owner)
+    } catch {
+      logger.error(
+        "an Instance's secrets cannot be asked for",
+        metadata: ["instance": "\(entry.record.spec.instance)", "reason": "\(error)"])
+    }
   }
 
   /// An exit that is newer than the last start is news; an older one belongs to a start that was to be forgotten.

@@ -1,6 +1,7 @@
 import Basics
 import Foundation
 import Link
+import OpenClaw
 
 /// Instances as processes of this Host.
 struct ProcessBackend: RuntimeBackend {
@@ -113,7 +114,7 @@ struct ProcessBackend: RuntimeBackend {
 
   private func environment(_ entry: InstanceShelf.Entry) throws -> [String: Secret] {
     let directory = entry.directory
-    let own = [
+    var own = [
       "HOME": directory.home,
       "OPENCLAW_HOME": directory.home,
       "OPENCLAW_STATE_DIR": directory.state,
@@ -124,6 +125,7 @@ struct ProcessBackend: RuntimeBackend {
       "OPENCLAW_DISABLE_BONJOUR": "1",
       "OPENCLAW_NO_AUTO_UPDATE": "1",
     ]
+    if directory.resolvesSecrets { own[InstanceConfiguration.secretsVariable] = directory.secrets }
     return baseEnvironment()
       .merging(try directory.loadEnvironment()) { _, given in given }
       .merging(own.mapValues { Secret($0) }) { _, ours in ours }

@@ -23,14 +23,16 @@ public struct ProcessRuntime: InstanceRuntime {
   public init(
     dataDirectory: String, program: String? = nil, programArguments: [String] = [], ownUser: Bool = false,
     searchPath: String? = nil, policy: RuntimePolicy = .standard, clock: WallClock = .system,
-    timers: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "aw.runtime.process")
+    timers: any Clock<Duration> = ContinuousClock(), secrets: SecretSource? = nil,
+    logger: Logger = Logger(label: "aw.runtime.process")
   ) {
     let backend = ProcessBackend(
       program: program, programArguments: programArguments, ownUser: ownUser,
       searchPath: searchPath ?? ProcessInfo.processInfo.environment["PATH"] ?? Tool.standardPath, clock: clock,
       timers: timers)
     keeper = InstanceKeeper(
-      backend: backend, dataDirectory: dataDirectory, policy: policy, clock: clock, timers: timers, logger: logger)
+      backend: backend, dataDirectory: dataDirectory, policy: policy, clock: clock, timers: timers,
+      secrets: secrets, logger: logger)
   }
 }
 

@@ -1,0 +1,5 @@
+import Glibc
+import SecretExec
+
+// `aw secret-exec` as a program of its own: linked statically, so that it runs in any container.
+exit(SecretExec.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,18 @@
+import Basics
+import Foundation
+import OpenClaw
+
+/// A credential of an Org, as far as the configuration of its Instances needs it.
+public struct CollectedSecret: Sendable, Equatable {
+  /// The path of the key in OpenClaw's configuration: `models.providers.openai.apiKey`.
+  public let path: String
+  public let ref: SecretRef
+  /// Of a model provider: where it is asked for completions, in OpenAI's form. A fixture is sent nowhere else.
+  public let completions: URL?
+
+  public init(path: String, ref: SecretRef, completions: URL?) {
+    self.path = path
+    self.ref = ref
+    self.completions = completions
+  }
+}
