@@ -164,7 +164,8 @@ let commands: [Target] = [
       "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Access", "Web",
       "Work", "Link", "SecretExec", "Vault", "Basics", arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
-  // Runs in the containers of Instances, whose images are not ours: it needs nothing but the kernel.
+  // Runs in the containers of Instances, whose images are not ours: it needs nothing but the kernel. No test target may
+  // depend on it, or the tests would be linked so, too; they find it beside the other programs.
   .executableTarget(
     name: "aw-secret-exec", dependencies: ["SecretExec"], path: "Sources/Commands/aw-secret-exec",
     swiftSettings: strict,
@@ -219,7 +220,7 @@ let roomTests: [Target] = [
   tests(
     "RuntimeTests", "RuntimeTests",
     [
-      "Connector", "aw-secret-exec", "Link", "Basics", "TestSupport", logging, nioHTTP1, subprocess, systemPackage,
+      "Connector", "Link", "Basics", "TestSupport", logging, nioHTTP1, subprocess, systemPackage,
     ]),
   tests(
     "FleetTests", "Product/FleetTests",
@@ -262,8 +263,7 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw", "aw-synthetic", "aw-secret-exec", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding",
-      "Access",
+      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Access",
       "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
       "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,

@@ -7,6 +7,7 @@ import Foundation
 import Onboarding
 import Synthetic
 import Testing
+import Work
 
 @Suite("Rotation, end to end", .serialized, .timeLimit(.minutes(3)))
 struct RotationScenarioTests {

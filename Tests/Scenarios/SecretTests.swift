@@ -1,3 +1,4 @@
+import Deployment
 import Basics
 import Client
 import Credentials

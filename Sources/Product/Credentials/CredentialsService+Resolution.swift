@@ -39,9 +39,13 @@ extension CredentialsService {
       guard let instance = try FleetRecords.instance(question.instance, in: tx), instance.host == host,
         let org = try FleetRecords.org(instance.org, in: tx)
       else { return nil }
-      // What needs a gate is not there while none is open.
-      let credentials = try CredentialsRecords.all(of: org.id, in: tx)
-        .filter { try Self.isOpen($0, trust, at: now, in: tx) }
+      // While one version takes another's place, Instances still ask for either. What needs a gate is not there while
+      // none is open, and neither is what is frozen.
+      let credentials = try (CredentialsRecords.all(of: org.id, in: tx) + SpareRecords.all(of: org.id, in: tx))
+        .filter {
+          try Self.isOpen($0, trust, at: now, in: tx)
+            && IntakeRecords.freeze(of: $0.surface, org.id, in: tx)?.version != $0.version
+        }
       return (
         instance,
         Dictionary(

@@ -12,7 +12,7 @@ enum SecretLookup {
     case foreign
   }
 
-  /// `orgs/acme/models.providers.openai.apiKey#v3`: the newest version only, because there is no other value.
+  /// `orgs/acme/models.providers.openai.apiKey#v3`: the version that counts, or one beside it.
   static func finding(for id: String, of org: Slug, among credentials: [Credential]) -> Finding {
     if let credential = credentials.first(where: { $0.reference.ref.id == id }) { return .own(credential) }
     let parts = id.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
