@@ -79,59 +79,11 @@ struct ConsoleTests {
       "/instances/acme-main/path", "/instances/acme-main/path?kind=ssh-forward",
       "/instances/acme-main/path?kind=cloudflared", "/hosts", "/hosts/this-machine", "/orgs", "/alerts",
       "/alerts/routing", "/alerts/silences", "/alerts/deliveries", "/evidence", "/access", "/instances/new",
+      "/onboarding", "/orgs/acme",
     ]
-    for page in pages {
-      for (width, height) in [(1_280, 800), (390, 844)] {
-        for dark in [false, true] {
-          try await browser.look(width: width, height: height, dark: dark)
-          try await browser.open(url + page)
-          let overflow = try await browser.run(
-            "const root = document.documentElement; return root.scrollWidth - root.clientWidth"
-          ).intValue
-          #expect(overflow == 0, "\(page) at \(width)")
-          #expect(try await browser.run(Self.sideways).stringValue == "", "\(page) at \(width)")
-          let dim = try await browser.run(Self.faintest).doubleValue ?? 0
-          #expect(dim >= 4.5, "\(page) at \(width), dark: \(dark): the faintest text has a contrast of \(dim)")
-          let picture = try await browser.screenshot()
-          #expect(picture.count > 5_000)
-          pictures.insert(picture)
-        }
-      }
-    }
+    for page in pages { pictures.formUnion(try await browser.looks(page, opening: url + page)) }
     #expect(pictures.count == pages.count * 4)
-    try await browser.look(width: 1_280, height: 800, dark: false)
   }
-
-  /// What of a page can only be read by scrolling it sideways; a program's own output may.
-  static let sideways = """
-    return [...document.querySelectorAll("body *")]
-      .filter((one) => one.scrollWidth > one.clientWidth + 1 && !one.matches("pre")
-        && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
-      .map((one) => one.outerHTML.slice(0, 60)).join(" ");
-    """
-
-  /// The lowest contrast of any text on the page against what lies behind it (WCAG 2.2, relative luminance).
-  static let faintest = """
-    const channel = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
-    const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-    const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-    const behind = (element) => {
-      for (let at = element; at; at = at.parentElement) {
-        const colour = parse(getComputedStyle(at).backgroundColor);
-        if (colour.length === 3 || colour[3] > 0) return colour;
-      }
-      return [255, 255, 255];
-    };
-    let least = 21;
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) {
-      const element = walker.currentNode.parentElement;
-      if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest(":disabled")) continue;
-      const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
-      least = Math.min(least, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
-    }
-    return least;
-    """
 
   private func keyboard(_ browser: Browser, _ url: String) async throws {
     try await browser.open(url + "/")

@@ -213,6 +213,8 @@ struct OnboardingPagesTests {
     // A value of the wrong shape does not use the link up, and is not said back.
     try await Self.enter(customer, "not-a-key-at-all")
     try await customer.until("does not have the form of a fixture")
+    // A customer has no command line.
+    #expect(try await !customer.text().contains("aw credential"))
     let page = try await customer.run("return document.documentElement.outerHTML").stringValue
     #expect(page?.contains("not-a-key") == false)
     try await Self.enter(customer, try Self.fixture("customer"))
@@ -242,6 +244,54 @@ struct OnboardingPagesTests {
         try await browser.open(scene.running.url + "/intake#made-up")
         try await browser.click("main button[type=submit]")
         try await browser.until("not one of this deployment")
+      }
+    }
+  }
+
+  // MARK: - Looks
+
+  @Test("every page of onboarding fits a desk and a phone, light and dark, and names all that can be filled in")
+  func looks() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      let begun: JSONValue = [
+        "contact": ["name": "Ada Lovelace", "email": "ada@example.com"],
+        "instance": ["slug": "acme-main", "runtime": "process"],
+        "surfaces": [.string(Self.surface.rawValue), "channels.slack.botToken"],
+      ]
+      _ = try await scene.client.send(.post, "/orgs/acme/onboarding", body: begun)
+      let made = try await scene.client.send(
+        .post, "/orgs/acme/credentials/channels.slack.botToken/request",
+        body: ["from": "Anna of Example MSP", "purpose": "Your assistant"])
+      let link = try #require(made["url"]?.stringValue, "\(made)")
+      try await Browser.with { browser in
+        try await Self.signIn(browser, scene)
+        let (home, url) = ("/orgs/acme", scene.running.url)
+        for page in [
+          "/onboarding", home, "\(home)/onboarding/contact", "\(home)/onboarding/instance",
+          "\(home)/onboarding/surfaces", Self.page,
+        ] { #expect(try await browser.looks(page, opening: url + page).count == 4, "\(page)") }
+        // Of what was refused, and of what was set.
+        try await Self.enter(browser, "not-a-key-at-all")
+        try await browser.until("does not have the form of a fixture")
+        try await browser.looks("a value that was refused")
+        try await scene.setCredential()
+        try await browser.looks("a credential", opening: url + Self.page)
+      }
+      try await Browser.with { customer in
+        try await customer.open(link)
+        try await customer.looks("a link that was opened")
+        try await customer.click("main button[type=submit]")
+        try await customer.until("Who asks")
+        try await customer.looks("what is asked")
+        try await Self.enter(customer, try FixtureValue.make(.slack, name: "customer"))
+        try await customer.until("The credential is in the vault.")
+        try await customer.looks("thanks")
+        try await customer.open("about:blank")
+        try await customer.open(link)
+        try await customer.click("main button[type=submit]")
+        try await customer.until("This link was used already")
+        try await customer.looks("a link that was used")
       }
     }
   }

@@ -145,7 +145,7 @@ public final class ControlPlane: Sendable {
     changes.nudge(nodes)
     let trust = GateTrust(deployment: "\(deployment)", approvers: settings.approvers)
     let ledger = OnboardingLedger(
-      store: store, evidence: evidence, clock: clock,
+      store: store, evidence: evidence, clock: clock, titles: OnboardingParts.titles,
       credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) },
       changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
     onboardingLedger = ledger
@@ -241,10 +241,12 @@ public final class ControlPlane: Sendable {
       log: evidence, publisher: publisher, store: store, directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
     let intakeRoutes = IntakeRoutes(service: intake, publicURL: publicURL)
+    let onboardingSections = OnboardingSections(service: onboarding)
     let orgPages = OnboardingPages(
       service: onboarding, reader: reader, surfaces: CredentialSurface.allCases.map { ($0.rawValue, $0.title) },
       sections: [
-        { try await intakeRoutes.section(of: $0, $1) }, { try await fleetRoutes.section(of: $0, $1) },
+        { try await intakeRoutes.section(of: $0, $1) }, { try await onboardingSections.baseline(of: $0, $1) },
+        { try await fleetRoutes.section(of: $0, $1) }, { try await onboardingSections.handoff(of: $0, $1) },
         { try await evidenceRoutes.section(ofOrg: $0.id.text, $1) },
       ])
     let runbooks = try RunbookRoutes.load()

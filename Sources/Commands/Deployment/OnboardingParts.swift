@@ -6,6 +6,9 @@ import Store
 
 /// How the credentials of an Org stand, in the words of onboarding: the two rooms know nothing of each other.
 enum OnboardingParts {
+  /// What people call each surface.
+  static let titles = Dictionary(uniqueKeysWithValues: CredentialSurface.allCases.map { ($0.rawValue, $0.title) })
+
   static func facts(of org: OrgID, _ trust: GateTrust, at now: Timestamp, in tx: Transaction) throws -> [CredentialFact]
   {
     guard let slug = try FleetRecords.org(org, in: tx)?.slug else { return [] }

@@ -28,6 +28,9 @@ public struct Timestamp: Hashable, Sendable, Comparable, CustomStringConvertible
     return "\(whole.dropLast()).\(fraction)Z"
   }
 
+  /// For people, whatever zone they are in: `2026-11-27 22:23 UTC`.
+  public var toTheMinute: String { description.prefix(16).replacing("T", with: " ") + " UTC" }
+
   public func advanced(by duration: Duration) -> Timestamp {
     Timestamp(millisecondsSince1970: millisecondsSince1970 + duration.milliseconds)
   }

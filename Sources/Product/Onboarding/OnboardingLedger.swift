@@ -19,16 +19,20 @@ public struct OnboardingLedger: Sendable {
   let evidence: EvidenceLog
   let credentials: Credentials
   let clock: WallClock
+  /// What people call each surface.
+  let titles: [String: String]
   /// Told after every change of a state, for live pages.
   let changed: @Sendable () -> Void
 
   public init(
-    store: Store, evidence: EvidenceLog, clock: WallClock, credentials: @escaping Credentials,
+    store: Store, evidence: EvidenceLog, clock: WallClock, titles: [String: String] = [:],
+    credentials: @escaping Credentials,
     changed: @escaping @Sendable () -> Void = {}
   ) {
     self.store = store
     self.evidence = evidence
     self.clock = clock
+    self.titles = titles
     self.credentials = credentials
     self.changed = changed
   }
@@ -47,7 +51,8 @@ public struct OnboardingLedger: Sendable {
     guard let record = try OnboardingRecords.find(org.id, in: tx) else { return nil }
     let credentials = try credentials(org.id, now, tx)
     let facts = OnboardingFacts(
-      requirements: record.requirements(org: org.slug, credentials, at: now), job: try job(record, org, in: tx),
+      requirements: record.requirements(org: org.slug, credentials, titles, at: now),
+      job: try job(record, org, in: tx),
       hold: record.hold, digest: record.digest(org: org.slug, credentials, at: now), org: org.slug.text)
     return Case(record: record, org: org, facts: facts, at: now)
   }

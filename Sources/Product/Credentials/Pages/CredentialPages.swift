@@ -158,7 +158,10 @@ extension IntakeRoutes {
       "links": .array(links.prefix(5).map(Self.row)), "hasLinks": .bool(!links.isEmpty),
       "cli": .string("aw credential set \(org) \(surface.rawValue)"),
       "made": draft.link.map {
-        ["text": .string($0.url), "until": .string($0.view.expiresAt.description), "title": .string($0.view.title)]
+        [
+          "text": .string($0.url), "until": .string($0.view.expiresAt.description),
+          "untilText": .string($0.view.expiresAt.toTheMinute), "title": .string($0.view.title),
+        ]
       } ?? .null, "fixtureName": .string(name),
     ]
     if !name.isEmpty {
@@ -207,7 +210,7 @@ extension IntakeRoutes {
       "fingerprint": .string(credential.fingerprint), "setBy": .string(credential.setBy),
       "at": .string(credential.setAt.description), "validatedAt": .string(validated?.at.description ?? ""),
       "validatedVersion": .string(validated.map { String($0.version) } ?? ""),
-      "reason": .string(validated?.reason ?? ""), "identity": .string(validated?.identity ?? ""),
+      "says": .string(says(standing)), "identity": .string(validated?.identity ?? ""),
       "resolvedAt": .string(credential.lastResolved?.at.description ?? ""),
       "resolvedBy": .string(credential.lastResolved?.by ?? ""),
       "shared": .string(standing.sharedWith.map(\.text).joined(separator: ", ")),
@@ -218,9 +221,27 @@ extension IntakeRoutes {
     [
       "title": .string(link.title), "from": .string(link.from), "askedBy": .string(link.askedBy),
       "at": .string(link.askedAt.description), "state": .string(link.state.rawValue),
-      "until": .string(link.expiresAt.description), "version": .string(link.version.map { String($0) } ?? ""),
+      "until": .string(link.expiresAt.description), "untilText": .string(link.expiresAt.toTheMinute),
+      "version": .string(link.version.map { String($0) } ?? ""),
       "to": .string(path(link.org, link.surface)),
     ]
+  }
+
+  /// Why it stands as it does, and what to do about it here.
+  private static func says(_ standing: CredentialStanding) -> String {
+    let reason = standing.credential.lastValidated?.reason ?? ""
+    return switch standing.status {
+    case .present: "Nobody has tried this version yet: validate it."
+    case .valid: reason
+    case .invalid: "\(reason). Set another value, or ask the customer for one."
+    case .indeterminate: "Nothing is proven: \(reason). Validate it again."
+    case .expired: "The validation is too old to count. Validate it again."
+    case .shared: "Set a value that belongs to this Org alone."
+    case .frozen:
+      "The one-time link that brought it was used a second time. If you know who it was, lift the freeze; "
+        + "else let the customer replace the value at the vendor, and ask for it anew."
+    case .gateClosed: "No gate allows a credential of this class any more. Ask for a gate, or set a fixture."
+    }
   }
 
   /// Which look of a status it has.

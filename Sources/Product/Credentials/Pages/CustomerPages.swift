@@ -67,12 +67,14 @@ extension IntakeRoutes {
   ) async throws -> WebResponse {
     let seal = try await seal(
       .init(org: org.slug, surface: link.surface, purpose: IntakeService.purpose(link)), link.surface)
+    let shown = Self.show(problem.map(Self.toCustomer))
     var values: [String: JSONValue] = code.withText { code in
       [
-        "from": .string(link.from), "org": .string(org.name), "slug": .string(org.slug.text),
+        "from": .string(link.from), "org": .string(org.name),
+        "slug": .string(org.name == org.slug.text ? "" : org.slug.text),
         "title": .string(link.surface.title), "purpose": .string(link.purpose),
         "vault": .string(service.credentials.vaults.writes), "until": .string(link.expiresAt.description),
-        "code": .string(code), "problem": Self.show(problem),
+        "untilText": .string(link.expiresAt.toTheMinute), "code": .string(code), "problem": shown,
       ]
     }
     values.merge(seal) { $1 }
@@ -88,6 +90,17 @@ extension IntakeRoutes {
     .page(
       Page("This link does not work", template: "credentials/intake-ended", values: ["problem": show(problem)]),
       refusing: problem)
+  }
+
+  /// A customer has no command line: what is next for them is on the page.
+  private static func toCustomer(_ problem: AWError) -> AWError {
+    let next: String
+    switch problem.code {
+    case .vaultUnreachable: next = "Nothing was kept, and the link still works: try again in some minutes."
+    case .conflict: next = "Nothing was kept: load the link again, and enter it there."
+    default: next = "Nothing was kept, and the link still works: check that all of it was copied, and enter it again."
+    }
+    return AWError(problem.code, problem.message, next: next)
   }
 
   static func show(_ problem: AWError?) -> JSONValue {

@@ -94,7 +94,7 @@ public struct BaselineException: Sendable, Equatable, Codable {
   }
 
   func requirement(of org: Slug, at now: Timestamp) -> Requirement {
-    let title = "The exception from the baseline: \(key) = \(value.canonical), until \(until)"
+    let title = "The exception from the baseline: \(key) = \(value.canonical), until \(until.toTheMinute)"
     let id = "exception:\(key)"
     switch status(at: now) {
     case .approved: return Requirement(id: id, kind: .exception, title: title, status: .valid, problem: nil)

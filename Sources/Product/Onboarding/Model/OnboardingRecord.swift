@@ -70,7 +70,11 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
   }
 
   /// What is needed, and how it stands.
-  func requirements(org slug: Slug, _ credentials: [CredentialFact], at now: Timestamp) -> [Requirement] {
+  ///
+  /// - Parameter titles: what people call each surface.
+  func requirements(
+    org slug: Slug, _ credentials: [CredentialFact], _ titles: [String: String] = [:], at now: Timestamp
+  ) -> [Requirement] {
     func setUp(_ id: String, _ kind: Requirement.Kind, _ title: String, _ isThere: Bool, _ option: String)
       -> Requirement
     {
@@ -90,7 +94,7 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
       setUp("surfaces", .surfaces, "The models and channels", !surfaces.isEmpty, "--surface SURFACE"),
     ]
     return said + [baselineRequirement(slug)] + hardening.exceptions.map { $0.requirement(of: slug, at: now) }
-      + surfaces.map { requirement(for: $0, facts[$0], slug) }
+      + surfaces.map { requirement(for: $0, facts[$0], titles[$0] ?? $0, slug) }
   }
 
   /// The baseline that counts.
@@ -108,13 +112,15 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
           next: "Choose one that it has: 'aw org onboard \(slug) --baseline NAME'."))
   }
 
-  private func requirement(for surface: String, _ fact: CredentialFact?, _ slug: Slug) -> Requirement {
+  private func requirement(for surface: String, _ fact: CredentialFact?, _ title: String, _ slug: Slug)
+    -> Requirement
+  {
     if let fact {
       return Requirement(
         id: surface, kind: .secretRef, title: fact.title, status: fact.status, problem: fact.problem)
     }
     return Requirement(
-      id: surface, kind: .secretRef, title: surface, status: .missing,
+      id: surface, kind: .secretRef, title: title, status: .missing,
       problem: .init(
         code: .credentialUnknown, "The credential is not there yet.", who: .contact,
         next: "Set it: 'aw credential set \(slug) \(surface)'."))

@@ -67,6 +67,20 @@ struct NextAct: Sendable, Equatable {
     }
   }
 
+  /// What is to be done about a requirement, on the page where that is done.
+  static func words(_ requirement: Requirement) -> String {
+    let title = requirement.title
+    return switch (requirement.kind, requirement.status) {
+    case (.identity, _): "Say who speaks for the Org."
+    case (.instance, _): "Say which Instance it is to have."
+    case (.surfaces, _): "Say which models and channels it is to have."
+    case (.secretRef, .missing): "Set the \(title), or ask the customer for it."
+    case (.secretRef, .invalid): "Put the \(title) right: its page says what is wrong."
+    case (.secretRef, _): "Validate the \(title)."
+    case (.baseline, _), (.exception, _): requirement.problem?.next ?? title
+    }
+  }
+
   static func of(_ org: Slug, _ view: OnboardingView?) -> NextAct {
     let home = "/orgs/\(org)"
     guard let view else {
@@ -74,14 +88,17 @@ struct NextAct: Sendable, Equatable {
     }
     func page(_ requirement: Requirement) -> String { Self.page(of: requirement, org) }
     if let block = view.block {
+      if view.hold != nil {
+        return NextAct(who: block.who.rawValue, what: "Release it when the reason is gone.", path: "\(home)#hold")
+      }
       let bad = view.requirements.first { $0.status == .invalid || $0.status == .expired }
-      let path = view.hold != nil ? "\(home)#hold" : bad.map(page) ?? "\(home)#first-run"
-      return NextAct(who: block.who.rawValue, what: block.next, path: path)
-    }
-    if let open = view.requirements.first(where: { $0.status != .valid }) {
       return NextAct(
-        who: open.problem?.who.rawValue ?? "operator", what: "\(open.title): \(open.problem?.message ?? "")",
-        path: page(open))
+        who: block.who.rawValue, what: bad.map(words) ?? block.next, path: bad.map(page) ?? "\(home)#first-run")
+    }
+    // What is missing keeps back more than what is not proven yet.
+    let open = view.requirements.filter { $0.status != .valid }
+    if let first = open.first(where: { $0.status == .missing }) ?? open.first {
+      return NextAct(who: first.problem?.who.rawValue ?? "operator", what: words(first), path: page(first))
     }
     switch view.state {
     case .provisioning: return NextAct(who: "AW", what: "It provisions the Instance.", path: "\(home)#instances")

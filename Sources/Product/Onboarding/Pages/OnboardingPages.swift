@@ -118,7 +118,7 @@ public struct OnboardingPages: Sendable {
       "isHeld": .bool(view?.hold != nil), "mayProvision": .bool(mayProvision),
       "reason": .string(form?.optional("reason") ?? ""),
       "again": .bool(view?.report != nil), "report": Self.report(view), "contact": Self.contact(view),
-      "place": Self.place(view), "begunBy": .string(view?.begunBy ?? ""),
+      "place": Self.place(view), "wanted": .string(wanted(view)), "begunBy": .string(view?.begunBy ?? ""),
     ]) { $1 }
     return .page(
       Page(
@@ -128,7 +128,9 @@ public struct OnboardingPages: Sendable {
   }
 
   /// What every page of the wizard begins with: the state, what is missing, who has to act, and the steps.
-  static func head(_ org: Slug, _ view: OnboardingView?) throws -> [String: JSONValue] {
+  ///
+  /// - Parameter here: the path of the step that the page is.
+  static func head(_ org: Slug, _ view: OnboardingView?, here: String = "") throws -> [String: JSONValue] {
     let next = NextAct.of(org, view)
     let missing = (view?.requirements ?? []).filter { $0.status != .valid }
     return [
@@ -155,7 +157,7 @@ public struct OnboardingPages: Sendable {
         WizardStep.all(of: org, view).enumerated().map { index, step in
           [
             "number": .string(String(index + 1)), "title": .string(step.title), "state": .string(step.state.rawValue),
-            "path": .string(step.path),
+            "path": .string(step.path), "here": .bool(step.path == here),
           ]
         }),
     ]
@@ -194,6 +196,11 @@ public struct OnboardingPages: Sendable {
 
   private static func contact(_ view: OnboardingView?) -> JSONValue {
     view?.contact.map { ["name": .string($0.name), "email": .string($0.email)] } ?? .null
+  }
+
+  /// What people call the surfaces that were asked for.
+  private func wanted(_ view: OnboardingView?) -> String {
+    surfaces.filter { view?.surfaces.contains($0.name) == true }.map(\.title).joined(separator: ", ")
   }
 
   private static func place(_ view: OnboardingView?) -> JSONValue {

@@ -20,6 +20,15 @@ extension OnboardingPages {
       }
     }
 
+    /// Of the page, so that nobody who has many open takes one Org for another.
+    func heading(_ org: Slug) -> String {
+      switch self {
+      case .contact: "Who speaks for \(org)"
+      case .instance: "The Instance of \(org)"
+      case .surfaces: "Models and channels of \(org)"
+      }
+    }
+
     /// Where the wizard goes on.
     func next(_ org: Slug) -> String {
       switch self {
@@ -88,11 +97,15 @@ extension OnboardingPages {
     }
     let shown = entered ?? saved
     let hosts = try await reader.hosts(after: nil, limit: 1_000)
-    var values = try Self.head(org.slug, view)
+    let path = "/orgs/\(org.slug)/onboarding/\(step.rawValue)"
+    let steps = WizardStep.all(of: org.slug, view)
+    var values = try Self.head(org.slug, view, here: path)
     values.merge(shown.filter { !$0.key.hasPrefix("surface:") }.mapValues { .string($0) }) { $1 }
     values.merge([
       "isContact": .bool(step == .contact), "isInstance": .bool(step == .instance),
       "isSurfaces": .bool(step == .surfaces), "step": .string(step.rawValue), "stepTitle": .string(step.title),
+      "stepNumber": .string(String((steps.firstIndex { $0.path == path } ?? 0) + 1)),
+      "stepCount": .string(String(steps.count)),
       "isDocker": .bool(shown["runtime"] == RuntimeKind.docker.rawValue),
       "hosts": .array(
         hosts.filter { ($0.connected && $0.state == .active) || $0.slug.text == shown["host"] }.map {
@@ -112,7 +125,7 @@ extension OnboardingPages {
       values["isConflict"] = true
     }
     return .page(
-      Page("\(step.title): \(org.slug)", template: "onboarding/step", values: .object(values)), refusing: problem)
+      Page(step.heading(org.slug), template: "onboarding/step", values: .object(values)), refusing: problem)
   }
 
   /// The fields of all steps, as the record has them.
@@ -132,7 +145,7 @@ extension OnboardingPages {
   private func differences(_ step: Step, _ entered: [String: String], _ saved: [String: String]) -> [JSONValue] {
     let fields: [(name: String, title: String)] =
       switch step {
-      case .contact: [("name", "Name"), ("email", "Address")]
+      case .contact: [("name", "Name"), ("email", "E-mail address")]
       case .instance: [("slug", "Name"), ("runtime", "Runtime"), ("image", "Image"), ("host", "Host")]
       case .surfaces: surfaces.map { ("surface:" + $0.name, $0.title) }
       }
