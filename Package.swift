@@ -60,7 +60,7 @@ func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency], 
 }
 
 let platform: [Target] = [
-  room("Basics", "Platform/Basics", [crypto, logging]),
+  room("Basics", "Platform/Basics", [crypto, logging, systemPackage]),
   .systemLibrary(
     name: "CPostgres", path: "Sources/Platform/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
   room("Store", "Platform/Store", ["Basics", "CPostgres", grdb, logging]),
@@ -187,7 +187,7 @@ let benchmarks: [Target] = [
 ]
 
 let roomTests: [Target] = [
-  tests("BasicsTests", "Platform/BasicsTests", ["Basics", "TestSupport"]),
+  tests("BasicsTests", "Platform/BasicsTests", ["Basics", "TestSupport", systemPackage]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("AddressesTests", "Platform/AddressesTests", ["Addresses", "Basics", "TestSupport"]),
   tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),

@@ -62,9 +62,10 @@ struct SecretProvider: Sendable {
     for (name, value) in environment {
       if let key = Environment.Key(rawValue: name) { values[key] = value }
     }
+    let request = try FilledPipe.reading(Array(input.utf8))
     let result = try await Subprocess.run(
       .path(FilePath(command)), arguments: Arguments(arguments), environment: .custom(values), platformOptions: options,
-      input: .string(input), output: .bytes(limit: limit), error: .discarded)
+      input: .fileDescriptor(request, closeAfterSpawningProcess: true), output: .bytes(limit: limit), error: .discarded)
     guard case .exited(0) = result.terminationStatus else {
       throw Failure(description: "exited with a failure (\(result.terminationStatus))")
     }

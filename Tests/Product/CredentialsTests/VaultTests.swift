@@ -119,6 +119,9 @@ struct CredentialVaultTests {
         let wrong = try vault("cat > /dev/null; " + script)
         await Self.fails(code) { _ = try await wrong.read("a") }
       }
+      // One that ends without reading what it is asked is as bad as another.
+      let deaf = try vault("exit 3")
+      for _ in 0..<20 { await Self.fails(.vaultUnreachable) { _ = try await deaf.read("a") } }
       let slow = try vault("exec tail -f /dev/null", within: .milliseconds(200))
       await Self.fails(.vaultUnreachable) { _ = try await slow.read("a") }
       let open = try vault("true", mode: 0o722)

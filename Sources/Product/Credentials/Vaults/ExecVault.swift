@@ -50,9 +50,10 @@ struct ExecVault: SecretSource {
     for (name, value) in environment {
       if let key = Environment.Key(rawValue: name) { values[key] = value }
     }
+    let request = try FilledPipe.reading(Array(ExecProtocol.request(key, provider: name).utf8))
     let result = try await Subprocess.run(
       .path(FilePath(command)), arguments: Arguments(arguments), environment: .custom(values), workingDirectory: "/",
-      platformOptions: options, input: .string(ExecProtocol.request(key, provider: name)),
+      platformOptions: options, input: .fileDescriptor(request, closeAfterSpawningProcess: true),
       output: .bytes(limit: CredentialLimits.answerBytesMax), error: .discarded)
     guard case .exited(0) = result.terminationStatus else {
       throw VaultFailure.unreachable(name, "its program ended with a failure")
