@@ -14,7 +14,7 @@ struct GateCommands: AsyncParsableCommand {
       ('submit'). A control plane accepts the signatures of the keys that 'aw serve --approvers FILE' names, and none \
       without.
       """,
-    subcommands: [Request.self, Sign.self, Submit.self, List.self, Show.self, Revoke.self, Keygen.self])
+    subcommands: [Request.self, Sign.self, Submit.self, List.self, Show.self, Revoke.self, KeygenCommand.self])
 
   struct Request: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(
@@ -39,7 +39,7 @@ struct GateCommands: AsyncParsableCommand {
       guard let answer = try await act.send(.post, "/gates", body: wish) else { return }
       let view = try answer.decode(GateView.self)
       let document = try JSONValue(encoding: view.request).canonical
-      if let out { try GateFile.write(document + "\n", to: out) }
+      if let out { try SignedFile.make(document + "\n", at: out) }
       if output.json { return try Console.json(answer) }
       guard let out else { return Console.line(document) }
       Console.line("Gate \(view.id) was asked for. Whoever approves it: aw gate sign \(out) --key FILE")
@@ -58,7 +58,7 @@ struct GateCommands: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-      let request = try GateFile.read(request, GateRequest.self, "request of a gate")
+      let request = try SignedFile.read(request, GateRequest.self, "request of a gate")
       let key = try ApproverKey(try SecretFile.read(key))
       let said = [
         "\(request.class.rawValue) credentials of the Org '\(request.slug)'",
@@ -73,7 +73,7 @@ struct GateCommands: AsyncParsableCommand {
       let envelope = try Envelope(signing: try request.statement.bytes, by: [key])
       let text = try JSONValue(encoding: envelope).canonical
       guard let out else { return Console.line(text) }
-      try GateFile.write(text + "\n", to: out)
+      try SignedFile.make(text + "\n", at: out)
       if output.json { return try Console.json(["gate": request.id.text, "signedBy": key.name, "envelope": out]) }
       for line in said { Console.line(line) }
       Console.line("Signed as \(key.name). Hand it in: aw gate submit \(request.id) \(out)")
@@ -89,7 +89,7 @@ struct GateCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      let envelope = try GateFile.read(envelope, Envelope.self, "signed envelope")
+      let envelope = try SignedFile.read(envelope, Envelope.self, "signed envelope")
       guard let answer = try await act.send(.post, "/gates/\(gate)/envelope", body: envelope) else { return }
       if output.json { return try Console.json(answer) }
       let view = try answer.decode(GateView.self)
@@ -156,55 +156,8 @@ struct GateCommands: AsyncParsableCommand {
       Console.line("The gate is revoked.")
     }
   }
-
-  struct Keygen: ParsableCommand, JSONAnswering {
-    static let configuration = CommandConfiguration(
-      abstract: "Make an approver's key: the private one goes into a file, the public one is printed.",
-      discussion: "The public line goes into the file of 'aw serve --approvers'. It needs no control plane.")
-
-    @Argument(help: "The approver's login name, or another name that tells who it is.") var name: String
-    @Option(help: "Where to write the private key.", completion: .file()) var out: String
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
-
-    func run() throws {
-      if rehearsal.dryRun {
-        let steps = ["Write a new private key to \(out), with mode 0600.", "Print the public one."]
-        return try Console.show(Plan(act: "gate keygen", subject: name, steps: steps), json: output.json)
-      }
-      let key = try ApproverKey.make(name: name)
-      try key.text.withText { try GateFile.write($0 + "\n", to: out, mode: 0o600) }
-      if output.json { return try Console.json(["name": name, "key": key.verifierKey.text]) }
-      Console.line(key.verifierKey.text)
-    }
-  }
 }
 
 extension ApproverKey {
   fileprivate var name: String { verifierKey.name }
-}
-
-/// The files of gates.
-enum GateFile {
-  static func read<Value: Decodable>(_ path: String, _ type: Value.Type, _ what: String) throws -> Value {
-    do {
-      let data = path == "-" ? try FileHandle.standardInput.readToEnd() : try Data(contentsOf: URL(filePath: path))
-      return try JSONValue(parsing: Array(data ?? Data())).decode(type)
-    } catch {
-      throw AWError(
-        .usage, "The file \(path) holds no \(what).", next: "Give the file that the step before wrote.", cause: error)
-    }
-  }
-
-  /// A file that is there is never replaced: it may be the only copy of a key.
-  static func write(_ text: String, to path: String, mode: mode_t = 0o644) throws {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, mode)
-    guard descriptor >= 0 else {
-      let why = String(cString: strerror(errno))
-      throw AWError(.usage, "The file \(path) cannot be made: \(why).", next: "Name a file that is not there yet.")
-    }
-    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    try handle.write(contentsOf: Data(text.utf8))
-    try handle.close()
-  }
 }

@@ -13,7 +13,7 @@ struct HandoffCommands: AsyncParsableCommand {
       'export' makes the document of a verified onboarding, each of both signs the file with a key of their own
       ('sign', which needs no control plane), 'complete' takes it back, and 'verify' checks it anywhere.
       """,
-    subcommands: [Show.self, Export.self, Sign.self, Verify.self, Complete.self, Keygen.self])
+    subcommands: [Show.self, Export.self, Sign.self, Verify.self, Complete.self, KeygenCommand.self])
 
   struct Show: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "Show the checklist as it stands, and what stays to do.")
@@ -55,7 +55,7 @@ struct HandoffCommands: AsyncParsableCommand {
         operatorKey: operatorKey, contactKey: contactKey)
       guard let answer = try await act.send(.post, "/orgs/\(org)/handoff", body: body) else { return }
       let envelope = try answer.decode(Envelope.self)
-      try HandoffFile.make(try HandoffVerification.text(envelope), at: out)
+      try SignedFile.make(try HandoffVerification.text(envelope), at: out)
       let report = try HandoffVerification.report(envelope)
       if output.json { return try Console.json(report) }
       HandoffCommands.show(report.handoff.lines, report.handoff.duties)
@@ -86,13 +86,13 @@ struct HandoffCommands: AsyncParsableCommand {
 
     func run() throws {
       let key = try ApproverKey(try SecretFile.read(key))
-      let (text, report) = try HandoffVerification.sign(try HandoffFile.read(file), with: key)
+      let (text, report) = try HandoffVerification.sign(try SignedFile.bytes(file), with: key)
       if !output.json { HandoffCommands.show(report.handoff) }
       if rehearsal.dryRun {
         let step = "Add the signature of \(key.verifierKey.hint)."
         return try Console.show(Plan(act: "handoff sign", subject: file, steps: [step]), json: output.json)
       }
-      try HandoffFile.replace(file, with: text)
+      try SignedFile.replace(file, with: text)
       if output.json { return try Console.json(report) }
       Console.line("Signed as \(key.verifierKey.hint). Signed so far: \(HandoffCommands.words(report.signed)).")
     }
@@ -112,7 +112,7 @@ struct HandoffCommands: AsyncParsableCommand {
 
     func run() throws {
       let (_, report) = try HandoffVerification.read(
-        try HandoffFile.read(file),
+        try SignedFile.bytes(file),
         pinned: [HandoffRole.operator: operatorKey, .contact: contactKey].compactMapValues { $0 })
       if output.json { try Console.json(report) } else { HandoffCommands.show(report.handoff) }
       guard report.isComplete else {
@@ -136,32 +136,10 @@ struct HandoffCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      let (envelope, _) = try HandoffVerification.read(try HandoffFile.read(file))
+      let (envelope, _) = try HandoffVerification.read(try SignedFile.bytes(file))
       guard let answer = try await act.send(.post, "/orgs/\(org)/handoff/complete", body: envelope) else { return }
       if output.json { return try Console.json(answer) }
       Console.line("The handoff of '\(org)' is complete, and its signatures are in the evidence.")
-    }
-  }
-
-  struct Keygen: ParsableCommand, JSONAnswering {
-    static let configuration = CommandConfiguration(
-      abstract: "Make a key to sign with: the private one goes into a file, the public one is printed.",
-      discussion: "Each person makes their own, on their own machine.")
-
-    @Argument(help: "A name that tells whose it is, without spaces.") var name: String
-    @Option(help: "Where to write the private key.", completion: .file()) var out: String
-    @OptionGroup var rehearsal: RehearsalOptions
-    @OptionGroup var output: OutputOptions
-
-    func run() throws {
-      if rehearsal.dryRun {
-        let steps = ["Write a new private key to \(out), with mode 0600.", "Print the public one."]
-        return try Console.show(Plan(act: "handoff keygen", subject: name, steps: steps), json: output.json)
-      }
-      let key = try ApproverKey.make(name: name)
-      try key.text.withText { try HandoffFile.make($0 + "\n", at: out, mode: 0o600) }
-      if output.json { return try Console.json(["name": name, "key": key.verifierKey.text]) }
-      Console.line(key.verifierKey.text)
     }
   }
 
@@ -189,38 +167,6 @@ struct HandoffCommands: AsyncParsableCommand {
     Console.line("  What stays to be done:")
     for duty in duties {
       Console.line("    \(duty.who.rawValue): \(duty.what)\(duty.due.map { ", until \($0)" } ?? "")")
-    }
-  }
-}
-
-/// The files of handoffs.
-private enum HandoffFile {
-  static func read(_ path: String) throws -> [UInt8] {
-    do {
-      return Array(try Data(contentsOf: URL(filePath: path)))
-    } catch {
-      throw AWError(.usage, "The file \(path) cannot be read.", next: "Name the file of a handoff.", cause: error)
-    }
-  }
-
-  /// Makes a file; one that is there is never replaced.
-  static func make(_ text: String, at path: String, mode: mode_t = 0o644) throws {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-    guard descriptor >= 0 else {
-      let why = String(cString: strerror(errno))
-      throw AWError(.usage, "The file \(path) cannot be made: \(why).", next: "Name a file that is not there yet.")
-    }
-    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    try handle.write(contentsOf: Data(text.utf8))
-    try handle.close()
-  }
-
-  static func replace(_ path: String, with text: String) throws {
-    do {
-      try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
-    } catch {
-      throw AWError(
-        .usage, "The file \(path) cannot be written.", next: "Copy it to a folder that is yours.", cause: error)
     }
   }
 }
