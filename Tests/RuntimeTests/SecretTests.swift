@@ -336,6 +336,29 @@ struct SecretDeskTests {
     }
   }
 
+  @Test("while AW is down an Instance that starts has its secrets for a day; after that it is refused, and says why")
+  func controlPlaneKilled() async throws {
+    try await with { world, directory, _, _ in
+      let id = SecretBrokerTests.ids[0]
+      func starts(_ wanted: JSONValue) async throws {
+        let answer = try await Self.ask(directory.secretProgram, socket: directory.secretSocket, Self.request([id]))
+        #expect(answer.code == 0 && answer.complaint.isEmpty)
+        let reply = try JSONValue(parsing: answer.output)
+        #expect(reply == wanted)
+      }
+      let given: JSONValue = ["protocolVersion": 1, "values": .object([id: .string("value of " + id)])]
+      let refused: JSONValue = [
+        "protocolVersion": 1, "values": [:], "errors": .object([id: ["code": "UNAVAILABLE"]]),
+      ]
+      try await starts(given)
+      world.answer.withLock { $0 = nil }
+      world.pass(SecretLimits.keptFor - .milliseconds(1))
+      try await starts(given)
+      world.pass(.milliseconds(1))
+      try await starts(refused)
+    }
+  }
+
   @Test("what OpenClaw looks at is so: a real file, executable, nobody else's to change, in a folder of its own")
   func files() async throws {
     try await with { _, directory, _, _ in

@@ -75,6 +75,13 @@ struct Browser: Sendable {
     try await act("value", ["text": .string(text)], on: selector)
   }
 
+  /// Opens a `details`. A live page may exchange it while the click is under way, which is then made a second time: what
+  /// counts is that it is open in the end.
+  func unfold(_ selector: String) async throws {
+    let isOpen = "return document.querySelector(\"\(selector)\")?.open ?? false"
+    while try await run(isOpen).boolValue != true { try await click("\(selector) summary") }
+  }
+
   /// A live page may exchange an element between finding and using it; then it is found again.
   private func act(_ verb: String, _ body: JSONValue, on selector: String) async throws {
     for last in [false, false, false, true] {

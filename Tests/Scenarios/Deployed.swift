@@ -18,9 +18,18 @@ actor Deployed {
   nonisolated let store: Store
   /// The socket of the engine that runs the Instances; nil when they are processes.
   nonisolated let engine: String?
+  nonisolated let model: FixtureModelServer
   private let parts: Parts
   private var control: LongRunning
   private var host: LongRunning
+
+  /// What the programs are told beside what they need.
+  struct More: Sendable {
+    /// Arguments of `aw serve`, by the folder of the deployment and the port of the model and its vendors.
+    var serve: @Sendable (_ folder: String, _ port: Int) throws -> [String] = { _, _ in [] }
+    /// Arguments of both programs.
+    var both: [String] = []
+  }
 
   /// What is settled before the first program starts.
   private struct Parts: Sendable {
@@ -30,9 +39,10 @@ actor Deployed {
     let model: FixtureModelServer
     let serving: Task<Void, any Error>
     let engine: String?
+    let more: (serve: [String], both: [String])
     static let key = "fixture-model-key-0123456789"
 
-    init(_ folder: String, engine: String?) async throws {
+    init(_ folder: String, engine: String?, _ more: More) async throws {
       self.folder = folder
       self.engine = engine
       console = try FreePort.take()
@@ -43,17 +53,17 @@ actor Deployed {
       let model = try await FixtureModelServer.open(
         host: engine == nil ? "127.0.0.1" : "0.0.0.0", port: 0, key: Secret(Parts.key), logger: logger)
       self.model = model
+      self.more = (try more.serve(folder, model.port), more.both)
       serving = Task { try await model.run() }
     }
 
     func serve() async throws -> LongRunning {
-      let control = try await LongRunning(
-        try Programs.aw(),
-        [
-          "serve", "--data", folder + "/control", "--listen", "127.0.0.1:\(console)",
-          "--gateway-listen", "127.0.0.1:\(gateway)", "--fixture-model", "http://127.0.0.1:\(model.port)/v1",
-          "--fixture-model-key-file", folder + "/model.key", "--json",
-        ])
+      let arguments = [
+        "serve", "--data", folder + "/control", "--listen", "127.0.0.1:\(console)",
+        "--gateway-listen", "127.0.0.1:\(gateway)", "--fixture-model", "http://127.0.0.1:\(model.port)/v1",
+        "--fixture-model-key-file", folder + "/model.key", "--json",
+      ]
+      let control = try await LongRunning(try Programs.aw(), arguments + more.serve + more.both)
       _ = try await control.document()
       return control
     }
@@ -62,16 +72,16 @@ actor Deployed {
       let program = ["--openclaw", try Programs.synthetic(), "--openclaw-argument", "openclaw"]
       let engine = engine.map { ["--docker-socket", $0] } ?? []
       let enrolling = ticket == nil ? [] : ["--enrol", "127.0.0.1:\(gateway)"] + (replacing ? ["--replace"] : [])
+      let arguments = ["connect", "--data", folder + "/host", "--json"] + program + engine + enrolling
       return try await LongRunning(
-        try Programs.aw(), ["connect", "--data", folder + "/host", "--json"] + program + engine + enrolling,
-        input: ticket.map { $0 + "\n" } ?? "")
+        try Programs.aw(), arguments + more.both, input: ticket.map { $0 + "\n" } ?? "")
     }
   }
 
-  static func with(engine: String? = nil, _ body: (Deployed) async throws -> Void) async throws {
+  static func with(engine: String? = nil, _ more: More = More(), _ body: (Deployed) async throws -> Void) async throws {
     let folder = Programs.folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let deployed = try await Deployed(folder, engine: engine)
+    let deployed = try await Deployed(folder, engine: engine, more)
     do {
       try await body(deployed)
     } catch {
@@ -82,10 +92,11 @@ actor Deployed {
     await deployed.close()
   }
 
-  private init(_ folder: String, engine: String?) async throws {
+  private init(_ folder: String, engine: String?, _ more: More) async throws {
     self.folder = folder
     self.engine = engine
-    parts = try await Parts(folder, engine: engine)
+    parts = try await Parts(folder, engine: engine, more)
+    model = parts.model
     gatewayPort = parts.gateway
     control = try await parts.serve()
     client = try APIClient(ContextFile.load(from: folder + "/control/context.json"))
@@ -100,6 +111,9 @@ actor Deployed {
   nonisolated var controlData: String { folder + "/control" }
   nonisolated var context: String { controlData + "/context.json" }
   nonisolated var hostData: String { folder + "/host" }
+
+  /// What the two programs that run now have logged.
+  var fullLogs: [String] { [control.log, host.log] }
 
   private var logs: String {
     "control plane:\n\(control.log.suffix(4_000))\nconnector:\n\(host.log.suffix(4_000))"
@@ -162,6 +176,11 @@ actor Deployed {
       guard let id: OperationID = try row?.id("id") else { return nil }
       return try WorkRecords.find(id, in: tx).map { OperationView($0) }
     }
+  }
+
+  /// Every operation that there was.
+  nonisolated func operations() async throws -> [OperationID] {
+    try await store.read { tx in try tx.run("SELECT id FROM operation").map { try $0.id("id") } }
   }
 
   nonisolated func operation(_ id: OperationID) async throws -> OperationView {

@@ -23,10 +23,14 @@ struct Gating: Sendable {
 
   /// The table that puts the desk's door for accounts in the place of every vendor.
   static func endpoints(at port: Int) throws -> VendorEndpoints {
+    try VendorEndpoints(parsing: Array(endpointsText(at: port).utf8))
+  }
+
+  static func endpointsText(at port: Int) -> String {
     let names = ["openrouter", "openai", "anthropic", "gemini", "telegram", "slack", "discord"]
     let table = Dictionary(
       uniqueKeysWithValues: names.map { ($0, JSONValue.string("http://127.0.0.1:\(port)/endpoints/\($0)")) })
-    return try VendorEndpoints(parsing: Array(JSONValue.object(table).canonical.utf8))
+    return JSONValue.object(table).canonical
   }
 
   init(in scene: Scene) async throws {

@@ -63,7 +63,7 @@ struct OnboardingPagesTests {
         try await browser.run("document.querySelector('input[name=email]').type = 'text'")
         try await browser.type("nobody", into: "input[name=email]")
         try await browser.click("main form button[type=submit]")
-        try await browser.until("The address of the contact is none.")
+        try await browser.until("That is no e-mail address of a contact.")
         #expect(
           try await browser.run("return document.querySelector('[name=name]').value").stringValue == "Ada Lovelace")
         try await browser.run("document.querySelector('input[name=email]').value = ''")
@@ -101,7 +101,7 @@ struct OnboardingPagesTests {
   private func credential(_ browser: Browser, _ org: String) async throws {
     try await browser.click("#missing a[href$='\(Self.surface.rawValue)']")
     try await browser.until("There is no OpenAI API key yet.")
-    try await browser.click("#make-fixture summary")
+    try await browser.unfold("#make-fixture")
     try await browser.type("demo", into: "input[name=fixture]")
     try await browser.click("#make-fixture button")
     try await browser.until("aw-fixture-demo")

@@ -62,7 +62,7 @@ struct ProvisioningTests {
       #expect(started.state == .succeeded)
       #expect(try await scene.instance().status.status == .current)
       let restarted = try await scene.operate("restart")
-      #expect(restarted.steps.map(\.name) == ["stop", "prepare", "start", "ready", "verify"])
+      #expect(restarted.steps.map(\.name) == ["prepare", "stop", "start", "ready", "verify"])
       #expect(restarted.state == .succeeded)
       let removed = try await scene.remove(purge: false)
       let kept = try #require(removed.steps.first?.detail["dataDirectory"]?.stringValue)

@@ -48,6 +48,27 @@ struct SecretTests {
     }
   }
 
+  @Test("a restart that cannot be prepared fails before anything is stopped: the Instance goes on")
+  func notPrepared() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      try await scene.setCredential()
+      #expect(try await scene.provision().state == .succeeded)
+      let running = ProcessLook.instances(below: scene.directory).map(\.id)
+      #expect(running.count == 1)
+      let folder = scene.directory + "/host/instances/acme-main/secrets"
+      try FileManager.default.moveItem(atPath: folder, toPath: folder + ".away")
+      try "".write(toFile: folder, atomically: true, encoding: .utf8)
+      let failed = try await scene.operate("restart")
+      #expect(failed.state == .failed && failed.steps.first { $0.name == "stop" }?.startedAt == nil, "\(failed)")
+      #expect(ProcessLook.instances(below: scene.directory).map(\.id) == running)
+      try FileManager.default.removeItem(atPath: folder)
+      try FileManager.default.moveItem(atPath: folder + ".away", toPath: folder)
+      #expect(try await scene.operate("restart").state == .succeeded)
+      #expect(ProcessLook.instances(below: scene.directory).map(\.id) != running)
+    }
+  }
+
   @Test("an id of another Org that somebody wrote into a configuration is not there, and is told of")
   func otherOrg() async throws {
     try await Scene.with { scene in

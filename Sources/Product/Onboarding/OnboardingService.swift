@@ -215,7 +215,7 @@ public struct OnboardingService: Sendable {
         name: try Self.plain(contact.name, "name of the contact"),
         email: try Self.plain(contact.email, "address of the contact"))
       guard contact.email.wholeMatch(of: /[^@\s]+@[^@\s]+/) != nil else {
-        throw AWError(.usage, "The address of the contact is none.", next: "Write it like ada@example.com.")
+        throw AWError(.usage, "That is no e-mail address of a contact.", next: "Write it like ada@example.com.")
       }
     }
     if let wanted = request.surfaces {

@@ -36,6 +36,8 @@ struct InstancePlanTests {
     #expect(InstancePlan.allCases.allSatisfy { !$0.steps.isEmpty })
     #expect(Set(InstanceStep.allCases.map(\.title)).count == InstanceStep.allCases.count)
     #expect([InstancePlan.provision, .start, .restart].allSatisfy { $0.steps.last == .verify })
+    // What cannot be prepared is not stopped.
+    #expect(InstancePlan.restart.steps.first == .prepare)
     #expect(Set(InstancePlan.allCases.flatMap(\.steps)) == Set(InstanceStep.allCases))
   }
 

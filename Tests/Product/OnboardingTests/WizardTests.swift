@@ -115,8 +115,8 @@ struct WizardTests {
     ("it runs", Sample.facts(job: .running), "AW", "It provisions the Instance.", "#instances"),
     ("it failed", Sample.facts(job: Sample.failed()), "operator", "n", "#first-run"),
     (
-      "it passed", Sample.facts(job: .succeeded(Sample.report())), "nobody", "The Instance is there and proven.",
-      "#first-run"
+      "it passed", Sample.facts(job: .succeeded(Sample.report())), "nobody", "It is verified. See the handoff.",
+      "#handoff"
     ),
   ]
 

@@ -146,7 +146,8 @@ extension IntakeRoutes {
                 || (draft.form == nil && $0 == standing?.credential.reference.kind)),
           ]
         }),
-      "isFrozen": .bool(standing?.status == .frozen), "problem": Self.show(draft.problem),
+      "isFrozen": .bool(standing?.status == .frozen), "isValid": .bool(standing?.status == .valid),
+      "problem": Self.show(draft.problem),
       "mayAct": .bool(request.caller?.role == .owner), "confirm": .string(surface.rawValue),
       "vault": .string(service.credentials.vaults.writes),
       "otherVault": .string(draft.form?.optional("vault") ?? ""), "key": .string(draft.form?.optional("key") ?? ""),

@@ -43,8 +43,9 @@ public enum InstancePlan: String, Codable, Sendable, CaseIterable {
     // Prepared anew, because a credential may have another version by now.
     case .start: [.prepare, .start, .ready, .verify]
     case .stop: [.stop]
-    // Prepared anew, so that it starts with what its Org's baseline asks for by now.
-    case .restart: [.stop, .prepare, .start, .ready, .verify]
+    // Prepared anew, so that it starts with what its Org's baseline asks for by now. Before it is stopped, so that what
+    // cannot be prepared goes on running.
+    case .restart: [.prepare, .stop, .start, .ready, .verify]
     case .remove: [.remove, .forget]
     }
   }

@@ -102,7 +102,7 @@ struct NextAct: Sendable, Equatable {
     }
     switch view.state {
     case .provisioning: return NextAct(who: "AW", what: "It provisions the Instance.", path: "\(home)#instances")
-    case .verified: return NextAct(who: "nobody", what: "The Instance is there and proven.", path: "\(home)#first-run")
+    case .verified: return NextAct(who: "nobody", what: "It is verified. See the handoff.", path: "\(home)#handoff")
     default:
       return NextAct(who: "operator", what: "Provision the Instance and make the first run.", path: "\(home)#first-run")
     }

@@ -38,6 +38,8 @@ public struct OnboardingSections: Sendable {
     let handoff = try await service.handoff(org: org.slug)
     let stage = HandoffStage.of(handoff.mark, desired: handoff.desired, onboarding.state)
     let open = handoff.lines.filter { $0.answer == .open }
+    // The dates of what stays to be done count from the document: of one that is out, it alone has them.
+    let mayExport = stage == .open || stage == .outdated
     return Page.Section(
       template: "onboarding/handoff",
       values: [
@@ -49,7 +51,7 @@ public struct OnboardingSections: Sendable {
             "completedAt": .string($0.completedAt?.description ?? ""),
           ]
         } ?? .null,
-        "mayExport": .bool(stage == .open || stage == .outdated), "maySign": .bool(stage == .exported),
+        "mayExport": .bool(mayExport), "maySign": .bool(stage == .exported),
         "waits": .bool(stage == .waiting),
         "open": .array(stage == .open ? open.map { ["id": .string($0.id), "title": .string($0.title)] } : []),
         "hasOpen": .bool(stage == .open && !open.isEmpty),
@@ -59,7 +61,7 @@ public struct OnboardingSections: Sendable {
               "what": .string($0.what), "who": .string($0.who.rawValue), "due": .string($0.due?.description ?? ""),
               "dueText": .string($0.due?.toTheMinute ?? ""),
             ]
-          }), "hasDuties": .bool(stage != .waiting && !handoff.duties.isEmpty),
+          }), "hasDuties": .bool(mayExport && !handoff.duties.isEmpty),
       ])
   }
 
