@@ -10,8 +10,8 @@ struct KeygenCommand: ParsableCommand, JSONAnswering {
     commandName: "keygen",
     abstract: "Make a key to sign with: the private one goes into a file, the public one is printed.",
     discussion: """
-      Each person makes their own, on their own machine; it needs no control plane. An approver's public line goes into \
-      the file of 'aw serve --approvers'.
+      Each person makes their own, on their own machine; it needs no control plane. An approver's public line goes \
+      into the file of 'aw serve --approvers'.
       """)
 
   @Argument(help: "A name that tells whose it is, without spaces; an approver's login name.") var name: String
