@@ -11,8 +11,6 @@ struct BaselineCommands: AsyncParsableCommand {
   /// A value as somebody types it: JSON where it is JSON, else the text itself.
   static func value(_ text: String) -> JSONValue { (try? JSONValue(parsing: text)) ?? .string(text) }
 
-  private struct Items<Item: Decodable & Sendable>: Decodable, Sendable { let items: [Item] }
-
   struct List: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(abstract: "List the baselines.")
 

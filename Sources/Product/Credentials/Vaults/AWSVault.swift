@@ -97,10 +97,7 @@ final class AWSVault: SecretKeeper {
   private func failure(_ reply: AWSReply, _ key: String) -> AWError {
     switch reply {
     case .missing: VaultFailure.missing(key, in: settings.name)
-    case .taken:
-      AWError(
-        .conflict, "The vault \(settings.name.quoted) holds something at \(key.quoted) already.",
-        next: "Set the credential again.")
+    case .taken: VaultFailure.taken(key, in: settings.name)
     case .denied(let why): VaultFailure.refused(settings.name, "it does not let AW do this (\(why))")
     case .throttled: VaultFailure.unreachable(settings.name, "it asks for fewer requests")
     case .failed(let why): VaultFailure.refused(settings.name, why)

@@ -90,6 +90,12 @@ enum VaultFailure {
       next: "Put the value there, or set the credential again.")
   }
 
+  static func taken(_ key: String, in vault: String) -> AWError {
+    AWError(
+      .conflict, "The vault \(vault.quoted) holds something at \(key.quoted) already.",
+      next: "Set the credential again.")
+  }
+
   static func unreachable(_ vault: String, _ why: String, cause: (any Error)? = nil) -> AWError {
     AWError(
       .vaultUnreachable, "The vault \(vault.quoted) does not answer: \(why).",
@@ -130,7 +136,7 @@ struct SealedVault: SecretKeeper {
   func create(_ secret: Secret, at key: String) async throws {
     let kept = try await vault.putIfAbsent(try reference(key)) { secret }
     guard kept.equals(secret) else {
-      throw AWError(.conflict, "The vault holds something at \(key.quoted) already.", next: "Set the credential again.")
+      throw VaultFailure.taken(key, in: VaultSettings.sealed)
     }
   }
 

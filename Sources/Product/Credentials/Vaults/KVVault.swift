@@ -101,10 +101,7 @@ actor KVVault: SecretKeeper {
   private func failure(_ reply: KVReply, _ key: String) -> AWError {
     switch reply {
     case .missing: VaultFailure.missing(key, in: settings.name)
-    case .taken:
-      AWError(
-        .conflict, "The vault \(settings.name.quoted) holds something at \(key.quoted) already.",
-        next: "Set the credential again.")
+    case .taken: VaultFailure.taken(key, in: settings.name)
     case .denied: VaultFailure.refused(settings.name, "AW's role may not do this at \(key.quoted)")
     case .sealed: VaultFailure.unreachable(settings.name, "it is sealed, or not started up yet")
     case .failed(let why): VaultFailure.refused(settings.name, why)
