@@ -235,7 +235,8 @@ struct APITests {
   private static let personal: Set<String> = [
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/gates", "POST /api/v1/operators/{name}/suspend",
     "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve",
-    // Nothing was rotated yet, so there is nothing to retire.
+    // Nothing is rotated yet, so there is nothing to abandon or to retire.
+    "POST /api/v1/authority/abandon",
     "POST /api/v1/orgs/{org}/credentials/{surface}/retire",
     // Only a link that was used twice freezes a credential: see the tests of one-time links.
     "POST /api/v1/orgs/{org}/credentials/{surface}/unfreeze",

@@ -34,6 +34,33 @@ struct AuthorityTests {
     }
   }
 
+  @Test("a rotation is abandoned after either of its first steps: the key is gone, and the Host stays linked")
+  func abandon() async throws {
+    try await Deployed.with { deployed in
+      let first = try await show(deployed)
+      for steps in 1...2 {
+        for _ in 0..<steps { _ = try await rotateInTime(deployed) }
+        #expect(try await authorities(deployed).count == 2)
+        let rehearsal = try await abandon(deployed, ["--dry-run"])
+        #expect(rehearsal.code == 0, "\(rehearsal)")
+        #expect(try await authorities(deployed).count == 2)
+        let abandoned = try await abandon(deployed)
+        #expect(abandoned.code == 0, "\(abandoned)")
+        let view = try await show(deployed)
+        #expect(view.phase == .steady && view.authorities == first.authorities && view.waitsFor.isEmpty)
+        #expect(try await authorities(deployed).count == 1)
+      }
+      let refused = try await abandon(deployed)
+      #expect(refused.code == 1 && refused.json?["error"]?["code"] == "conflict", "\(refused)")
+      try await deployed.linked()
+      #expect(try await rotateInTime(deployed).phase == .prepared)
+    }
+  }
+
+  private func abandon(_ deployed: Deployed, _ arguments: [String] = []) async throws -> Programs.Answer {
+    try await Programs.run(["ca", "abandon", "--json", "--context", deployed.context] + arguments)
+  }
+
   @Test(
     "a Host that is away blocks by name; the rotation goes on without it only when told to; then it must enrol again")
   func laggard() async throws {

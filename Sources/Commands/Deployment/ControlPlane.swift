@@ -132,7 +132,7 @@ public final class ControlPlane: Sendable {
       collected: { try answering.value?.collected(of: $0, in: $1) ?? [] })
     watch = ChainWatch(
       walk: walk, steps: steps,
-      policy: policy, conscience: conscience, metrics: metrics, logger: logger,
+      policy: policy, conscience: conscience, anchors: settings.anchors, metrics: metrics, logger: logger,
       changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
     nodes = NodeKeeper(

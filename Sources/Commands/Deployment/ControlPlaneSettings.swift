@@ -82,6 +82,8 @@ public struct ControlPlaneSettings: Sendable {
   public var endpoints = VendorEndpoints.published
   /// Names the address by which questions to vendors leave; control planes with one name share a budget.
   public var egress = "default"
+  /// What the Watchdog dials outside, to tell its own network's failure from the fleet's.
+  public var anchors: [Anchor] = []
   /// Whose signatures open gates. None: no gate is ever accepted.
   public var approvers: [EvidenceVerifierKey] = []
   public var metricsArePublic = false

@@ -7,7 +7,7 @@ import Web
 struct AuthorityCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ca", abstract: "The authority that signs the links' certificates.",
-    subcommands: [Show.self, Rotate.self])
+    subcommands: [Show.self, Rotate.self, Abandon.self])
 
   struct Show: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(
@@ -38,6 +38,20 @@ struct AuthorityCommands: AsyncParsableCommand {
     func run() async throws {
       let body = AuthorityRoutes.Body(without: without)
       guard let answer = try await act.send(.post, "/authority/rotate", body: body) else { return }
+      if output.json { return try Console.json(answer) }
+      AuthorityCommands.show(try answer.decode(AuthorityView.self))
+    }
+  }
+
+  struct Abandon: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      abstract: "Give up a rotation, as long as the new authority does not sign ('prepare' and 'dual-trust').")
+
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
+
+    func run() async throws {
+      guard let answer = try await act.send(.post, "/authority/abandon") else { return }
       if output.json { return try Console.json(answer) }
       AuthorityCommands.show(try answer.decode(AuthorityView.self))
     }

@@ -61,6 +61,10 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
   var vendorEndpoints: String?
   @Option(help: "Names the address by which questions to vendors leave; who shares it shares their budget.")
   var egress = "default"
+  @Option(
+    help: ArgumentHelp(
+      "A place outside that is reached while this machine's network works; two or more.", valueName: "host:port"))
+  var anchor: [String] = []
   @Flag(help: "Let anybody who reaches the port read /metrics.") var publicMetrics = false
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
@@ -109,6 +113,7 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
       FixtureVendors(url: try Self.web($0, like: "http://10.0.0.5:8081/vendors"))
     }
     settings.egress = egress
+    settings.anchors = try Self.anchors(anchor)
     settings.approvers =
       try approvers.map {
         try GateTrust.approvers(parsing: String(decoding: try Self.file($0, .gateTrust), as: UTF8.self))
@@ -123,6 +128,19 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
       settings.model = FixtureModel(url: url, key: key)
     }
     return settings
+  }
+
+  private static func anchors(_ texts: [String]) throws -> [Anchor] {
+    let listed = try texts.map { text in
+      let place = try ControlPlaneSettings.Listen(text)
+      return Anchor(host: place.address, port: place.port)
+    }
+    guard listed.isEmpty || listed.count >= Anchor.fewest else {
+      throw AWError(
+        .usage, "One anchor proves nothing: when it fails, it may be its own fault.",
+        next: "Give '--anchor' twice or more, with places that do not fail together.")
+    }
+    return listed
   }
 
   private static func web(_ text: String, like example: String) throws -> URL {

@@ -31,9 +31,8 @@ public final class ChainWatch: Service {
   static let takeoverGrace = Duration.seconds(60)
   /// A check that takes longer than this, its model turn apart, has its next one in the slow lane.
   static let slowAfter = Duration.seconds(2)
-  /// How often it dials its own AW Gateway, and for how long.
+  /// How often it dials its own AW Gateway, and its anchors.
   static let mirrorEvery = Duration.seconds(5)
-  static let sentinelDeadline = Duration.seconds(2)
   /// Words of Connectors that wait to be taken in. Those that are lost come again with the next heartbeat.
   static let wordsMax = 4_096
 
@@ -48,6 +47,7 @@ public final class ChainWatch: Service {
   private let timer: any Clock<Duration>
   private let state: Mutex<WatchState>
   private let conscience: Conscience
+  private let sentinels: Sentinels
   private let counters: FleetCounters
   private let samples: SampleKeeper
   private let wake: AsyncStream<Void>
@@ -65,8 +65,8 @@ public final class ChainWatch: Service {
 
   /// - Parameter changed: told of every Instance whose evidence changed, for live pages.
   public init(
-    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, metrics: any MetricsFactory,
-    logger: Logger, timer: any Clock<Duration> = ContinuousClock(),
+    walk: ChainWalk, steps: InstanceSteps, policy: StatusPolicy, conscience: Conscience, anchors: [Anchor] = [],
+    metrics: any MetricsFactory, logger: Logger, timer: any Clock<Duration> = ContinuousClock(),
     seed: UInt64 = .random(in: .min ... .max), changed: @escaping @Sendable (InstanceID) -> Void
   ) {
     self.walk = walk
@@ -79,6 +79,7 @@ public final class ChainWatch: Service {
       index: steps.index, share: steps.share, changed: changed)
     self.policy = policy
     self.conscience = conscience
+    sentinels = Sentinels(gateway: walk.gateway, anchors: anchors, logger: logger)
     counters = FleetCounters(factory: metrics)
     samples = steps.samples
     self.logger = logger
@@ -119,7 +120,7 @@ public final class ChainWatch: Service {
         group.addTask { await self.again(every: Self.rereadEvery) { await self.reread() } }
         group.addTask { await self.again(every: Self.lookEvery) { await self.look() } }
         group.addTask { await self.again(every: Self.flushEvery) { await self.flush() } }
-        group.addTask { await self.again(every: Self.mirrorEvery) { await self.lookInTheMirror() } }
+        group.addTask { await self.again(every: Self.mirrorEvery) { await self.sentinels.look(for: self.conscience) } }
         group.addTask { for await word in self.words { await self.take(word) } }
         await self.checkWhatIsDue()
         group.cancelAll()
@@ -286,17 +287,6 @@ public final class ChainWatch: Service {
       for change in conscience.look(census, unlinked: unlinked, now: clock.now) { try await record(change) }
     } catch {
       logger.error("the Watchdog could not look at itself", metadata: metadata(error))
-    }
-  }
-
-  /// Dials the AW Gateway as a Connector would: what is missed while that fails is no Host's fault.
-  private func lookInTheMirror() async {
-    do {
-      try await walk.gateway.dialItself(within: Self.sentinelDeadline)
-      conscience.noteSentinel(true)
-    } catch {
-      logger.warning("the AW Gateway cannot be dialled from here", metadata: ["error": "\(error)"])
-      conscience.noteSentinel(false)
     }
   }
 

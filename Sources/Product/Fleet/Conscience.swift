@@ -65,6 +65,11 @@ public final class Conscience: Sendable {
 
   func noteLag(_ lag: Duration) { state.withLock { $0.lags.add(lag) } }
   func noteWrite(_ took: Duration) { state.withLock { $0.writes.add(took) } }
+  /// - Parameter isMost: nil when there are no anchors to dial.
+  func noteAnchors(reached isMost: Bool?) {
+    guard let isMost else { return }
+    state.withLock { $0.signs.anchorMisses = isMost ? 0 : $0.signs.anchorMisses + 1 }
+  }
   func noteSentinel(_ answered: Bool) {
     state.withLock { $0.signs.sentinelMisses = answered ? 0 : $0.signs.sentinelMisses + 1 }
   }
@@ -112,6 +117,7 @@ extension Conscience.State {
     }
     if let until = lateUntil, until <= now { (lateUntil, signs.late) = (nil, .zero) }
     (signs.lag, signs.write) = (lags.percentile99, writes.percentile99)
+    signs.missedTicks = lags.share { $0 >= ChainWatch.tick }
   }
 
   /// A wave over the whole fleet lasts until most of it is back, however long that takes.
@@ -171,6 +177,12 @@ struct Samples: Sendable {
     guard values.count >= size / 4 else { return .zero }
     let sorted = values.sorted()
     return sorted[min(sorted.count - 1, sorted.count * 99 / 100)]
+  }
+
+  /// The share of those that are so; zero while there are too few to say.
+  func share(where isSo: (Duration) -> Bool) -> Double {
+    guard values.count >= size / 4 else { return 0 }
+    return Double(values.count(where: isSo)) / Double(values.count)
   }
 }
 

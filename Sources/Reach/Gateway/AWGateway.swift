@@ -108,17 +108,23 @@ public final class AWGateway: Service {
     let liveness = configuration.liveness
     let caps = BufferCaps(
       perConnectorMax: configuration.bufferedBytesPerConnectorMax, max: configuration.bufferedBytesMax)
+    let queue = HandshakeQueue()
     let server: any Channel
     do {
       server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-        .serverChannelOption(.backlog, value: 1_024)
+        .serverChannelOption(.backlog, value: Int32(LinkLimits.handshakesWaitingMax))
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .serverChannelInitializer { channel in
+          channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(HandshakeQueue.Door(queue))
+          }
+        }
         .childChannelInitializer { channel in
           channel.setLinkSocketOptions().flatMap {
             channel.eventLoop.makeCompletedFuture {
               try LinkAcceptor.configure(
-                channel, presented: presented.withLockedValue { $0 }, liveness: liveness, caps: caps, logger: logger,
-                arrived: { continuation.yield($0) })
+                channel, presented: presented.withLockedValue { $0 }, queue: queue, liveness: liveness, caps: caps,
+                logger: logger, arrived: { continuation.yield($0) })
             }
           }
         }
@@ -242,6 +248,14 @@ public final class AWGateway: Service {
     guard let address = server.localAddress else { throw ChannelError.ioOnClosedChannel }
     try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .connectTimeout(.milliseconds(deadline.milliseconds)).connect(to: address).get().close().get()
+  }
+
+  /// Dials a place outside, by name or address, and hangs up.
+  ///
+  /// - Throws: when its name has no address, or it does not take the connection in time.
+  public static func dial(_ host: String, port: Int, within deadline: Duration) async throws {
+    try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+      .connectTimeout(.milliseconds(deadline.milliseconds)).connect(host: host, port: port).get().close().get()
   }
 
   /// Ends every connection of a Host that may no longer have one, and lets none in that was let in before.

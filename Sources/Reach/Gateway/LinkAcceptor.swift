@@ -36,10 +36,12 @@ enum LinkAcceptor {
   struct StreamFromConnector: Error {}
 
   static func configure(
-    _ channel: any Channel, presented: AWGateway.Presented, liveness: Liveness.Policy, caps: BufferCaps,
-    logger: Logger, arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
+    _ channel: any Channel, presented: AWGateway.Presented, queue: HandshakeQueue, liveness: Liveness.Policy,
+    caps: BufferCaps, logger: Logger, arrived: @escaping @Sendable (AWGateway.Arrival) -> Void
   ) throws {
     let pipeline = channel.pipeline.syncOperations
+    let turn = HandshakeQueue.Turn(queue)
+    try pipeline.addHandler(turn)
     try pipeline.addHandler(presented.tls.handler())
     let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Void> { result, channel in
       switch result {
@@ -62,8 +64,10 @@ enum LinkAcceptor {
     let deadline = channel.eventLoop.scheduleTask(
       in: .nanoseconds(LinkLimits.handshakeTimeout.milliseconds * 1_000_000)
     ) { channel.close(promise: nil) }
+    let over = NIOLoopBound(turn, eventLoop: channel.eventLoop)
     negotiation.protocolNegotiationResult.whenComplete { result in
       deadline.cancel()
+      over.value.finish(channel)
       guard case .failure(let error) = result else { return }
       // One that hung up before it said anything is a load balancer's look, or the control plane's own.
       let isLook = if case .outputClosed = error as? ChannelError { true } else { false }

@@ -322,7 +322,7 @@ public final class Session: Sendable {
   func tell(_ event: Event) { watcher.withLockedValue { $0 }?(event) }
 
   /// The newest one that was measured.
-  var roundTrip: Duration? { newestRoundTrip.withLockedValue { $0 } }
+  public var roundTrip: Duration? { newestRoundTrip.withLockedValue { $0 } }
 
   func note(roundTrip: Duration) {
     newestRoundTrip.withLockedValue { $0 = roundTrip }

@@ -66,6 +66,14 @@ public enum LinkLimits {
   public static let proxyTimeout = Duration.seconds(4)
   public static let proxyHeadBytesMax = 16 * 1024
   public static let handshakeTimeout = Duration.seconds(4)
+  /// Handshakes that go on at once, some 500 a second on two cores; those that wait for their turn, beside as many that
+  /// the kernel keeps: all of them within what a Connector waits.
+  public static let handshakesMax = 128
+  public static let handshakesWaitingMax = 512
+  /// A handshake that takes longer gives its place up to another one: the far end is far away, or gone.
+  public static let handshakeTurnMax = Duration.milliseconds(500)
+  /// What a connection may send before it is answered.
+  public static let handshakeHeldBytesMax = 16 * 1024
   public static let registrationTimeout = Duration.seconds(4)
   /// How long the end of a link waits for the far end's own: the library's five seconds would make every silent link
   /// live so much longer.

@@ -91,6 +91,21 @@ struct AuthorityRotationTests {
     #expect(rotation.phase == .steady && rotation.without.isEmpty)
   }
 
+  @Test("a rotation can be abandoned until the next authority signs; whoever was gone on without is waited for again")
+  func abandon() throws {
+    for steps in [1, 2] {
+      var rotation = try rotation(after: steps)
+      #expect(try rotation.abandon(at: at).fingerprint == "new")
+      #expect(rotation == AuthorityRotation(present: try Self.kept("old"), since: at))
+    }
+    for steps in [0, 3, 4] {
+      var rotation = try rotation(after: steps)
+      let before = rotation
+      #expect(throws: AWError(.conflict, "", next: "")) { try rotation.abandon(at: at) }
+      #expect(rotation == before)
+    }
+  }
+
   @Test("a refusal names the first five, says why, and how to go on")
   func refusal() throws {
     var rotation = try rotation(after: 2)

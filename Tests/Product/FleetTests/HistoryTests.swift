@@ -88,6 +88,23 @@ struct HistoryTests {
     #expect(CheckSample(at: merged.at, span: merged.span, text: merged.text) == merged)
   }
 
+  @Test("the link's own round trip is its latency; a path that measures none has none")
+  func roundTrip() throws {
+    func looked(_ evidence: JSONValue) -> CheckSample? {
+      CheckSample(
+        ChainReport(results: [
+          CheckResult(link: .host, outcome: .passed, at: Self.at(0), durationMilliseconds: 0, evidence: evidence),
+          CheckResult(link: .hello, outcome: .passed, at: Self.at(0), durationMilliseconds: 50, evidence: .null),
+        ]))
+    }
+    #expect(looked(["path": "aw-gateway", "roundTripMicroseconds": 40_600])?.text == "host 41,hello 50")
+    #expect(looked(["path": "ssh-forward"])?.text == "hello 50")
+    let view = LatencyView.of(
+      [try #require(looked(["roundTripMicroseconds": 40_600]))], [], window: .hour, policy: StatusPolicy(),
+      apart: .zero, now: Self.at(10))
+    #expect(view.links.map(\.title) == ["Link round trip", "Gateway WebSocket"])
+  }
+
   @Test("the parts of opening the Gateway WebSocket are taken from the check's evidence, and read back")
   func parts() throws {
     let evidence = CheckResult.noting(

@@ -98,6 +98,36 @@ struct SelfDoubtTests {
     #expect(conscience.doubt == nil && conscience.patience == 1)
   }
 
+  @Test("a watch that leaves out more than one tick in a hundred within a minute is more patient, until it keeps them")
+  func missedTicks() {
+    let conscience = Conscience()
+    let nobody = Census([])
+    func minute(missing: Int) {
+      for tick in 0..<Conscience.lagSamples { conscience.noteLag(tick < missing ? ChainWatch.tick : .zero) }
+      _ = conscience.look(nobody, now: Self.at(1))
+    }
+    minute(missing: 2)
+    #expect(conscience.score == 0)
+    minute(missing: 3)
+    #expect(conscience.score == 1 && conscience.patience == 2 && conscience.doubt == nil)
+    minute(missing: 0)
+    #expect(conscience.score == 0)
+  }
+
+  @Test("the network is doubted when most anchors outside are missed twice in a row, and believed when they answer")
+  func anchors() {
+    let conscience = Conscience()
+    func look(_ second: Int, reached: Bool?) -> SelfDoubt.Cause? {
+      conscience.noteAnchors(reached: reached)
+      _ = conscience.look(Census([]), now: Self.at(second))
+      return conscience.doubt?.cause
+    }
+    #expect(look(1, reached: nil) == nil && look(2, reached: false) == nil)
+    #expect(look(3, reached: false) == .isolated && look(4, reached: nil) == .isolated)
+    _ = look(5, reached: true)
+    #expect(look(20, reached: true) == nil)
+  }
+
   @Test(
     "signs add up: small ones make it patient, together or great they make it doubt",
     arguments: [
@@ -105,6 +135,9 @@ struct SelfDoubtTests {
       (SelfSigns(write: .seconds(2)), 1, nil), (SelfSigns(lag: .seconds(2)), 2, nil),
       (SelfSigns(lag: .seconds(2), write: .seconds(2)), 3, .overloaded), (SelfSigns(sentinelMisses: 1), 0, nil),
       (SelfSigns(sentinelMisses: 2), 3, .sentinel), (SelfSigns(late: .seconds(4)), 3, .stalled),
+      (SelfSigns(missedTicks: 0.01), 0, nil), (SelfSigns(missedTicks: 0.02), 1, nil),
+      (SelfSigns(lag: .seconds(2), missedTicks: 0.02), 3, .overloaded), (SelfSigns(anchorMisses: 1), 0, nil),
+      (SelfSigns(anchorMisses: 2), 3, .isolated), (SelfSigns(sentinelMisses: 2, anchorMisses: 2), 6, .sentinel),
       (SelfSigns(late: .seconds(9), lag: .seconds(2), write: .seconds(9), sentinelMisses: 9), 7, .stalled),
     ])
   func signs(_ signs: SelfSigns, score: Int, cause: SelfDoubt.Cause?) {

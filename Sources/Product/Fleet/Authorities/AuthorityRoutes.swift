@@ -88,7 +88,24 @@ public struct AuthorityRoutes: Sendable {
         .authorityRotate, .authorityRotated,
         schema: RouteSchema(request: Body.schema, response: AuthorityView.schema, status: 202)
       ) { try await rotate($0) },
+      .act(
+        .post, "/api/v1/authority/abandon", "Gives up a rotation whose next authority does not sign yet.",
+        .authorityRotate, .authorityAbandoned,
+        schema: RouteSchema(response: AuthorityView.schema, status: 202)
+      ) { try await abandon($0) },
     ]
+  }
+
+  private func abandon(_ request: WebRequest) async throws -> WebResponse {
+    let dryRun = try request.dryRun
+    let standing = try await service.abandon(as: try request.actor, dryRun: dryRun)
+    guard dryRun else { return try .accepted(AuthorityView(standing), at: "/api/v1/authority") }
+    return try .plan(
+      Plan(
+        act: EvidenceKind.authorityAbandoned.id, subject: "The links' authority",
+        steps: [
+          "Trust only the present authority here, and tell every Connector to.", "Delete the key of the next one.",
+        ]))
   }
 
   private func rotate(_ request: WebRequest) async throws -> WebResponse {

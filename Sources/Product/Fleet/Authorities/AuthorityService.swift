@@ -10,6 +10,7 @@ import Vault
 
 extension EvidenceKind {
   public static let authorityRotated = EvidenceKind("authority.rotated")
+  public static let authorityAbandoned = EvidenceKind("authority.rotation-abandoned")
 }
 
 /// The act of letting one authority of the links take over from another, step by step; and what puts the step that was
@@ -83,6 +84,28 @@ public struct AuthorityService: Service {
       if let fresh, try await !isKept(fresh.kept) { try await vault.delete(fresh.kept.reference) }
       throw error
     }
+  }
+
+  /// Gives up a rotation whose next authority does not sign yet.
+  ///
+  /// - Throws: `conflict` when there is none, when it is too late, or when somebody took a step meanwhile.
+  public func abandon(as actor: Actor, dryRun: Bool = false) async throws -> Standing {
+    let act = Act(.authorityRotate, kind: .authorityAbandoned)
+    let (after, dropped) = try await acts.perform(act, as: actor, dryRun: dryRun) {
+      tx, context -> (Standing, KeptAuthority) in
+      let before = try standing(in: tx)
+      var rotation = before.rotation
+      let dropped = try rotation.abandon(at: context.at)
+      try AuthorityRecords.save(rotation, in: tx)
+      context.subject = EvidenceSubject(type: "authority", id: dropped.fingerprint)
+      context.record("trusted", .array(rotation.inUse.map { .string($0.fingerprint) }))
+      return (Standing(rotation: rotation, hosts: before.hosts), dropped)
+    }
+    guard !dryRun else { return after }
+    try await reconcile()
+    // A crash before this leaves a key that the next start deletes.
+    try await vault.delete(dropped.reference)
+    return after
   }
 
   private func isKept(_ authority: KeptAuthority) async throws -> Bool {

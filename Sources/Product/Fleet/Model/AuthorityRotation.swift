@@ -19,6 +19,9 @@ public struct KeptAuthority: Codable, Sendable, Equatable {
 /// | switched | the next one | both | retire: the next one is the present one | to show a certificate of the next one |
 ///
 /// A Host that is waited for is a laggard until it is done, or until an operator goes on without it by name.
+///
+/// Until the next one signs, a rotation can be abandoned: no certificate of it is out, so nothing has to be undone on a
+/// Host but whom it trusts, and that is told again.
 public struct AuthorityRotation: Codable, Sendable, Equatable {
   public enum Phase: String, Codable, Sendable, CaseIterable {
     case steady, prepared, switched
@@ -111,6 +114,24 @@ public struct AuthorityRotation: Codable, Sendable, Equatable {
     }
     since = now
     return taken
+  }
+
+  /// Forgets the next authority, as if it had never been.
+  ///
+  /// - Throws: `conflict` when there is no rotation, or when the next one signs already.
+  /// - Returns: the authority that is not to be.
+  @discardableResult
+  public mutating func abandon(at now: Timestamp) throws(AWError) -> KeptAuthority {
+    guard let next else {
+      throw AWError(.conflict, "There is no rotation to abandon.", next: "See 'aw ca show'.")
+    }
+    guard phase != .switched else {
+      throw AWError(
+        .conflict, "The next authority signs already: Hosts have certificates of it.",
+        next: "Finish with 'aw ca rotate'. If the new authority is not to stay, rotate again after that.")
+    }
+    (phase, self.next, without, since) = (.steady, nil, [], now)
+    return next
   }
 
   static let laggardsNamedMax = 5

@@ -35,10 +35,12 @@ struct CheckSample: Sendable, Equatable {
     guard let at = report.at, !report.isLight || report.broken != nil else { return nil }
     var phases: [ChainLink: Phase] = [:]
     for result in report.results where result.outcome != .skipped {
-      // Whether there is a link is looked up, and what a Connector tells took no time: only failures say something.
+      // Whether there is a link is looked up, and what a Connector tells took no time: only failures say something, and
+      // the link's own round trip.
       let isTold = result.link == .host || result.evidence["toldBy"] != nil
-      if isTold, result.outcome == .passed { continue }
-      let took = result.durationMilliseconds
+      let roundTrip = result.roundTripMilliseconds
+      if isTold, result.outcome == .passed, roundTrip == nil { continue }
+      let took = roundTrip ?? result.durationMilliseconds
       let isFailed = result.outcome.word == .failed
       phases[result.link] = Phase(
         looked: 1, failed: isFailed ? 1 : 0, took: isFailed ? nil : Took(least: took, median: took, most: took))
@@ -139,6 +141,11 @@ extension CheckSample.Phase {
 
 extension CheckResult {
   private static let openingKey = "openingMilliseconds"
+  /// Of the control path: the newest round trip of the connection that was looked at.
+  static let roundTripKey = "roundTripMicroseconds"
+
+  /// The round trip of the link, rounded; nil when none was measured.
+  var roundTripMilliseconds: Int64? { evidence[Self.roundTripKey]?.intValue.map { ($0 + 500) / 1_000 } }
 
   /// Adds how long the parts of opening the Gateway WebSocket took to what a check saw.
   static func noting(_ times: [OpeningPart: Duration], in evidence: JSONValue) -> JSONValue {

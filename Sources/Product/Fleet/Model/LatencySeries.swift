@@ -100,7 +100,7 @@ public struct LatencyView: Codable, Sendable, Equatable {
           link: link, part: part, title: title, gapSeconds: Int(max(usual, window.span * 1.5).seconds), points: points)
     }
     let phases = ChainLink.allCases.flatMap { link in
-      [phase(link, nil, link.title) { $0.phases[link] }].compactMap { $0 }
+      [phase(link, nil, link == .host ? "Link round trip" : link.title) { $0.phases[link] }].compactMap { $0 }
         + (link == .hello
           ? OpeningPart.allCases.compactMap { part in phase(link, part, part.title) { $0.parts[part] } } : [])
     }

@@ -15,6 +15,8 @@ public struct SelfDoubt: Codable, Sendable, Equatable {
     case stalled
     /// The control plane does not reach its own AW Gateway.
     case sentinel
+    /// The control plane does not reach most of the places outside that it was given to dial.
+    case isolated
     /// Several smaller signs together.
     case overloaded
   }
@@ -52,12 +54,17 @@ struct SelfSigns: Sendable, Equatable {
   var lag = Duration.zero
   /// The 99th percentile of how long its writes took, over its last hundred.
   var write = Duration.zero
+  /// The share of its own ticks, over a minute, that it left out because it was a whole one late.
+  var missedTicks = 0.0
   /// How often in a row its own AW Gateway did not let it dial.
   var sentinelMisses = 0
+  /// How often in a row most of the anchors outside did not.
+  var anchorMisses = 0
 
   static let lagMax = Duration.milliseconds(250)
   static let lagTooMuch = Duration.seconds(1)
   static let writeMax = Duration.seconds(1)
+  static let missedTicksMax = 0.01
   /// One dial can be unlucky.
   static let sentinelMissesMax = 2
 
@@ -67,8 +74,10 @@ struct SelfSigns: Sendable, Equatable {
     if late > SelfDoubt.lateMax { score += 3 }
     if lag > Self.lagMax { score += 1 }
     if lag > Self.lagTooMuch { score += 1 }
+    if missedTicks > Self.missedTicksMax { score += 1 }
     if write > Self.writeMax { score += 1 }
     if sentinelMisses >= Self.sentinelMissesMax { score += 3 }
+    if anchorMisses >= Self.sentinelMissesMax { score += 3 }
     return min(score, 7)
   }
 
@@ -83,6 +92,10 @@ struct SelfSigns: Sendable, Equatable {
     }
     if sentinelMisses >= Self.sentinelMissesMax {
       return SelfDoubt(.sentinel, "The control plane does not reach its own AW Gateway: what it misses proves nothing.")
+    }
+    if anchorMisses >= Self.sentinelMissesMax {
+      return SelfDoubt(
+        .isolated, "The control plane does not reach most of its anchors outside: its own network may be what fails.")
     }
     return SelfDoubt(
       .overloaded,

@@ -25,10 +25,15 @@ struct LinkWay: ControlWay {
   }
 
   func look() async throws -> JSONValue {
-    [
-      "path": .string(PathKind.gateway.rawValue), "connection": .string(try gateway.session(of: host).connection),
+    let session = try gateway.session(of: host)
+    var seen: [String: JSONValue] = [
+      "path": .string(PathKind.gateway.rawValue), "connection": .string(session.connection),
       "connections": .integer(Int64(gateway.connections(of: host))),
     ]
+    if let roundTrip = session.roundTrip {
+      seen[CheckResult.roundTripKey] = .integer(Int64(roundTrip / .microseconds(1)))
+    }
+    return .object(seen)
   }
 }
 
