@@ -51,7 +51,7 @@ struct AuthorityTests {
         #expect(try await authorities(deployed).count == 1)
       }
       let refused = try await abandon(deployed)
-      #expect(refused.code == 1 && refused.json?["error"]?["code"] == "conflict", "\(refused)")
+      #expect(refused.code == 1 && refused.json?["error"]?["code"] == "request.conflict", "\(refused)")
       try await deployed.linked()
       #expect(try await rotateInTime(deployed).phase == .prepared)
     }
