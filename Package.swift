@@ -127,6 +127,7 @@ let product: [Target] = [
     "Onboarding", "Product/Onboarding",
     ["Basics", "Store", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto],
     resources: [.copy("Pages/Templates")]),
+  room("Programme", "Product/Programme", ["Basics", "Store", "Evidence", "Access", "Web", crypto]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
     resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
@@ -244,6 +245,9 @@ let roomTests: [Target] = [
       "Onboarding", "OpenClaw", "Fleet", "Link", "Work", "Access", "Evidence", "Store", "Basics", "TestSupport",
       logging,
     ]),
+  tests(
+    "ProgrammeTests", "Product/ProgrammeTests",
+    ["Programme", "Access", "Evidence", "Store", "Web", "Basics", "TestSupport", logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",
