@@ -48,6 +48,22 @@ extension ErrorCode {
 
   public static let credentialClassRefused = ErrorCode("guardrail.credential-class", http: 403, exit: 4)
 
+  // The programme
+  public static let programmeScopeClosed = ErrorCode("guardrail.programme-scope", http: 403, exit: 4)
+  public static let programmeSequenceUnknown = ErrorCode("programme.sequence-unknown", http: 404)
+  public static let programmePacketInvalid = ErrorCode("programme.packet-invalid", http: 400, exit: 2)
+  public static let programmePacketStale = ErrorCode("programme.packet-stale", http: 409)
+  public static let programmeSigners = ErrorCode("programme.signers-invalid", http: 400, exit: 2)
+  public static let programmeNoAuthor = ErrorCode("programme.author-unknown", http: 403, exit: 4)
+  public static let programmeDecisionRefused = ErrorCode("programme.decision-refused", http: 403, exit: 4)
+  public static let programmeSelfGiven = ErrorCode("programme.self-given", http: 403, exit: 4)
+  public static let programmeGateOrder = ErrorCode("programme.gate-order", http: 403, exit: 4)
+  public static let programmeGateBlocked = ErrorCode("programme.gate-blocked", http: 403, exit: 4)
+  public static let programmeDecisionUsed = ErrorCode("programme.decision-used", http: 403, exit: 4)
+  public static let programmeCheckpointTaken = ErrorCode("programme.checkpoint-taken", http: 409)
+  public static let programmeNotBuilt = ErrorCode("programme.not-built", http: 409)
+  public static let programmeWarningUnknown = ErrorCode("programme.warning-unknown", http: 404)
+
   // Credentials and their vaults
   public static let credentialUnknown = ErrorCode("credential.unknown", http: 404)
   public static let surfaceUnknown = ErrorCode("credential.surface-unknown", http: 400, exit: 2)
@@ -213,6 +229,10 @@ extension ErrorCode {
     vaultUnreachable, vaultRefused, credentialFrozen, credentialEnvelope, intakeUnknown, intakeExpired, intakeReplaced,
     intakeReused, baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
     baselineExceptionUnknown, handoffNotReady, handoffOpen, handoffRefused, handoffStale,
+    programmeScopeClosed, programmeSequenceUnknown, programmePacketInvalid, programmePacketStale, programmeSigners,
+    programmeNoAuthor, programmeDecisionRefused, programmeSelfGiven, programmeGateOrder, programmeGateBlocked,
+    programmeDecisionUsed, programmeCheckpointTaken, programmeWarningUnknown,
+    programmeNotBuilt,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

@@ -1,0 +1,84 @@
+import Access
+import Basics
+
+/// A "won't do" line that closes something now.
+public struct ClosedLine: Sendable, Equatable {
+  public let sequence: Slug
+  public let packet: PacketDigest
+  public let line: WontDo
+  /// The gates that a packet which opens it would have to pass.
+  public let gates: [RequiredGate]
+}
+
+/// What the packets close at a moment: pure.
+///
+/// The lines of the active sequence close what they name. What touches real customers, or cannot be taken back, stays
+/// closed by any packet of the programme, whichever sequence is active and before the first one is. After an amendment
+/// a line of either packet closes, until the new one is approved and work on it began.
+public struct ScopeGuard: Sendable {
+  private let closed: [ActScope: ClosedLine]
+
+  public init(_ programme: Programme, _ trust: ProgrammeTrust, at now: Timestamp) {
+    let ordered = programme.ordered
+    let active = ordered.first(where: \.isUnderWay)
+    var closed: [ActScope: ClosedLine] = [:]
+    var opened: Set<ActScope> = []
+    for sequence in [active].compactMap(\.self) + ordered.filter({ $0.id != active?.id && $0.successor == nil }) {
+      for revision in Self.inForce(sequence) {
+        for line in revision.packet.wontDo {
+          for scope in line.scopes where sequence.id == active?.id || scope.isStanding {
+            // A line without an exception wins over one that has one.
+            if let before = closed[scope], !before.line.unlessApproved || line.unlessApproved { continue }
+            closed[scope] = ClosedLine(
+              sequence: sequence.id, packet: revision.digest, line: line, gates: sequence.packet.approvals)
+          }
+        }
+      }
+      opened.formUnion(Self.opened(sequence, trust, at: now))
+    }
+    // The active sequence's own lines win over what another one opened.
+    let own = Set(active.map { Self.inForce($0).flatMap { $0.packet.wontDo.flatMap(\.scopes) } } ?? [])
+    self.closed = closed.filter { scope, _ in own.contains(scope) || !opened.contains(scope) }
+  }
+
+  /// The line that closes a scope now; nil when none does.
+  public func line(closing scope: ActScope) -> ClosedLine? { closed[scope] }
+
+  /// The current packet, and the one that work began on, if that is another.
+  private static func inForce(_ sequence: SequenceRecord) -> [SequenceRecord.Revision] {
+    let current = sequence.current.value
+    guard let begun = sequence.begun?.value, begun.digest != current.digest else { return [current] }
+    return [begun, current]
+  }
+
+  /// What a packet opened that is approved, and on which work began.
+  private static func opened(_ sequence: SequenceRecord, _ trust: ProgrammeTrust, at now: Timestamp) -> Set<ActScope> {
+    guard !sequence.packet.opens.isEmpty, sequence.begun?.value.digest == sequence.digest,
+      DecisionCheck(sequence, trust, at: now).isApproved
+    else { return [] }
+    return Set(sequence.packet.opens)
+  }
+}
+
+extension ClosedLine {
+  /// Why an act is refused: the packet, the line, and the gates that would allow it.
+  public func error(_ scope: ActScope) -> AWError {
+    let gates = gates.map(\.kind.rawValue).joined(separator: ", then ")
+    // What was closed before there was a programme keeps its code.
+    let code: ErrorCode =
+      switch scope {
+      case .realOrg: .orgNotSynthetic
+      case .realCredential, .nonProductionCredential: .credentialClassRefused
+      default: .programmeScopeClosed
+      }
+    let ask =
+      line.unlessApproved
+      ? "A signed gate for exactly this is enough: 'aw gate request'." : "See 'aw programme packet show \(sequence)'."
+    return AWError(
+      code,
+      "This is out of the scope of the programme (\(scope.rawValue)): the packet \(packet.short) of '\(sequence)' says "
+        + "\(line.phrase.quoted).",
+      next: "An amended packet that opens it would allow it, when it has passed these gates: \(gates). "
+        + ask)
+  }
+}
