@@ -64,9 +64,11 @@ let platform: [Target] = [
   .systemLibrary(
     name: "CPostgres", path: "Sources/Platform/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
   room("Store", "Platform/Store", ["Basics", "CPostgres", grdb, logging]),
-  room("Vault", "Platform/Vault", ["Basics", crypto]),
+  .systemLibrary(name: "CZlib", path: "Sources/Platform/CZlib", providers: [.apt(["zlib1g-dev"])]),
+  room("Hygiene", "Platform/Hygiene", ["Basics", "CZlib", crypto]),
+  room("Vault", "Platform/Vault", ["Basics", "Hygiene", crypto]),
   room("Addresses", "Platform/Addresses", ["Basics"]),
-  room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
+  room("Evidence", "Platform/Evidence", ["Basics", "Store", "Hygiene", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
   room("Events", "Platform/Events", ["Basics", "Store"]),
   room("Work", "Platform/Work", ["Basics", "Store", logging, lifecycle]),
@@ -178,6 +180,9 @@ let commands: [Target] = [
 /// Programs that bring load for tests and measurements. None of them is shipped.
 let benchmarks: [Target] = [
   .executableTarget(
+    name: "hygiene-scan", dependencies: ["Hygiene", "Basics", arguments, crypto], path: "Benchmarks/HygieneScan",
+    swiftSettings: strict),
+  .executableTarget(
     name: "link-load",
     dependencies: [
       "Deployment", "Fleet", "Gateway", "Connector", "Link", "Store", "Vault", "Basics", arguments, logging, lifecycle,
@@ -190,9 +195,11 @@ let roomTests: [Target] = [
   tests("BasicsTests", "Platform/BasicsTests", ["Basics", "TestSupport", systemPackage]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("AddressesTests", "Platform/AddressesTests", ["Addresses", "Basics", "TestSupport"]),
-  tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
+  tests("HygieneTests", "Platform/HygieneTests", ["Hygiene", "CZlib", "Basics", "TestSupport", crypto]),
+  tests("VaultTests", "Platform/VaultTests", ["Vault", "Hygiene", "Basics", "TestSupport"]),
   tests(
-    "EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto],
+    "EvidenceTests", "Platform/EvidenceTests",
+    ["Evidence", "Hygiene", "Store", "Vault", "Basics", "TestSupport", crypto],
     resources: [.copy("verify_evidence.py")]),
   tests(
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],

@@ -1,5 +1,6 @@
 import Basics
 import Store
+import Vault
 
 /// The append-only record of acts, transitions and checks.
 ///
@@ -34,10 +35,18 @@ public struct EvidenceLog: Sendable {
   let nudges: AsyncStream<Void>
   private let nudged: AsyncStream<Void>.Continuation
   private let salt: @Sendable () -> [UInt8]
+  /// Looks for secrets in what is appended; nil lets everything pass.
+  let watch: SecretWatch?
 
-  /// - Parameter salt: gives 16 random bytes for each redactable field.
-  public init(salt: @escaping @Sendable () -> [UInt8] = { [UInt8].random(count: Redactable.saltBytes) }) {
+  /// - Parameters:
+  ///   - salt: gives 16 random bytes for each redactable field.
+  ///   - watch: of the vault whose values must never be in the log.
+  public init(
+    salt: @escaping @Sendable () -> [UInt8] = { [UInt8].random(count: Redactable.saltBytes) },
+    watch: SecretWatch? = nil
+  ) {
     self.salt = salt
+    self.watch = watch
     (nudges, nudged) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -46,15 +55,26 @@ public struct EvidenceLog: Sendable {
 
   /// Adds an entry in the caller's transaction and returns its index, counted from 0.
   ///
-  /// - Parameter redactable: fields of `entry.data` that may have to be erased one day.
-  /// - Throws: `usage` for an entry that cannot be one, `tooLarge` above 65,535 bytes, and what the store throws. The
-  ///   act must then fail with it: there is no act without evidence.
+  /// - Parameters:
+  ///   - redactable: fields of `entry.data` that may have to be erased one day.
+  ///   - stance: what is done when it would hold a secret.
+  /// - Throws: `usage` for an entry that cannot be one, `tooLarge` above 65,535 bytes, `evidenceSecret` when it would
+  ///   hold a secret that is not withheld, and what the store throws. The act must then fail with it: there is no act
+  ///   without evidence.
   @discardableResult
   public func append(
-    _ entry: EvidenceEntry, redactable: [Redactable] = [], in tx: Transaction
+    _ entry: EvidenceEntry, redactable: [Redactable] = [], secrets stance: SecretStance = .withhold, in tx: Transaction
   ) throws -> Int64 {
-    var (size, frontier) = try EvidenceLog.tree(tx)
     try check(entry, redactable)
+    let screened = try screen(entry, redactable, stance)
+    let index = try write(screened.entry, screened.redactable, in: tx)
+    if !screened.found.isEmpty { try write(withheld(screened.found, in: entry, at: index), [], in: tx) }
+    return index
+  }
+
+  @discardableResult
+  private func write(_ entry: EvidenceEntry, _ redactable: [Redactable], in tx: Transaction) throws -> Int64 {
+    var (size, frontier) = try EvidenceLog.tree(tx)
     let committed = Redactable.commit(redactable, to: entry.data, salt: salt)
     var entry = entry
     entry.data = committed.data
