@@ -75,7 +75,8 @@ let platform: [Target] = [
   room(
     "Web", "Platform/Web",
     [
-      "Basics", "Store", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging, metrics,
+      "Basics", "Store", "Hygiene", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging,
+      metrics,
       coreMetrics, nioCore, httpTypes, lifecycle, asyncAlgorithms,
     ], resources: [.copy("Assets")]),
 ]
@@ -155,16 +156,16 @@ let commands: [Target] = [
   room(
     "Deployment", "Commands/Deployment",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Runbooks", "Client",
+      "Basics", "Store", "Hygiene", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway",
+      "Connector", "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Runbooks", "Client",
       crypto, logging, lifecycle, hummingbird, nioCore, nioPosix,
       subprocess, systemPackage, unixSignals,
     ]),
   .executableTarget(
     name: "aw",
     dependencies: [
-      "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Access", "Web",
-      "Work", "Link", "SecretExec", "Vault", "Basics", arguments, logging,
+      "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Hygiene",
+      "Access", "Web", "Work", "Link", "SecretExec", "Vault", "Basics", arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   // Runs in the containers of Instances, whose images are not ours: it needs nothing but the kernel. No test target may
   // depend on it, or the tests would be linked so, too; they find it beside the other programs.
@@ -188,7 +189,7 @@ let benchmarks: [Target] = [
       "Deployment", "Fleet", "Gateway", "Connector", "Link", "Store", "Vault", "Basics", arguments, logging, lifecycle,
       unixSignals,
       nioCore, nioPosix,
-    ], path: "Benchmarks/LinkLoad", swiftSettings: strict)
+    ], path: "Benchmarks/LinkLoad", swiftSettings: strict),
 ]
 
 let roomTests: [Target] = [
@@ -212,7 +213,8 @@ let roomTests: [Target] = [
   tests(
     "WebTests", "Platform/WebTests",
     [
-      "Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting,
+      "Web", "Access", "Evidence", "Hygiene", "Store", "Vault", "Basics", "TestSupport", hummingbird,
+      hummingbirdTesting,
       httpTypes, nioCore, coreMetrics,
     ]),
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
@@ -261,7 +263,10 @@ let roomTests: [Target] = [
     ], resources: [.copy("Vectors")]),
   tests(
     "DeploymentTests", "Commands/DeploymentTests",
-    ["Deployment", "Client", "Web", "Access", "Evidence", "Link", "Store", "Vault", "Basics", "TestSupport", logging],
+    [
+      "Deployment", "Client", "Web", "Access", "Evidence", "Hygiene", "Link", "Store", "Vault", "Basics", "TestSupport",
+      logging,
+    ],
     resources: [.copy("Routes.txt")]),
   tests(
     "ConformanceTests", "Conformance",

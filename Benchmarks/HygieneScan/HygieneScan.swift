@@ -6,7 +6,7 @@ import Hygiene
 
 /// Measures the search for known values on one core: prints one JSON object.
 ///
-/// The text is what evidence looks like: JSON, one entry to a line, with identifiers, hashes and some prose. One line in
+/// The text is what evidence looks like: JSON, one entry to a line, with ids, hashes and some prose. One line in
 /// a thousand holds a known value, so that finds are part of what is measured.
 @main
 struct HygieneScan: ParsableCommand {

@@ -44,6 +44,8 @@ public final class ControlPlane: Sendable {
   let feed: LiveFeed
   let metrics: PrometheusRegistry
   let evidence: EvidenceLog
+  /// The checks over the log, and the newest verdict of them.
+  let hygiene: EvidenceHygiene
   let acts: Acts
   let directory: DataDirectory
   /// This control plane's place among those that share the database.
@@ -90,9 +92,14 @@ public final class ControlPlane: Sendable {
     self.settings = settings
     self.clock = clock
     self.logger = logger
-    let (evidence, feed) = (EvidenceLog(), LiveFeed())
+    let (evidence, feed) = (EvidenceLog(watch: vault.watch), LiveFeed())
     self.evidence = evidence
     self.feed = feed
+    hygiene = EvidenceHygiene(
+      log: evidence, store: store, watch: vault.watch, profiles: EvidenceProfiles.fields,
+      kinds: EvidenceProfiles.identities)
+    // What is in the vault already is compiled now, and not with the first act.
+    _ = try vault.watch.current()
     let node = try directory.nodeID(at: clock.now)
     let deployment = try await DeploymentRecords.identity(in: store, at: clock.now)
     eventSource = "urn:aw:\(deployment)"
@@ -238,7 +245,10 @@ public final class ControlPlane: Sendable {
   func server(publicURL: String) throws -> WebServer {
     let fleetRoutes = FleetRoutes(service: fleet, reader: reader, line: { self.line })
     let evidenceRoutes = EvidenceRoutes(
-      log: evidence, publisher: publisher, store: store, directory: directory.evidence)
+      log: evidence, publisher: publisher, store: store,
+      service: EvidenceService(
+        acts: acts, log: evidence, store: store, hygiene: hygiene, publisher: publisher, clock: clock),
+      directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
     let intakeRoutes = IntakeRoutes(service: intake, publicURL: publicURL)
     let onboardingSections = OnboardingSections(service: onboarding)

@@ -9,6 +9,8 @@ import Foundation
 /// fits a core's second cache; only where the filter says yes are the digests compared. So a find is certain, and what
 /// is not found is not there in any form that was compiled.
 public struct ExactScanner: Sendable {
+  /// Changes with the forms.
+  public static let version = "exact/1"
   /// Shorter values cannot be told from chance, and are not looked for.
   public static let valueBytesMin = 8
   /// Longer ones are not compiled: no secret that AW keeps is as long.

@@ -20,7 +20,9 @@ public struct Masks: Sendable {
   /// label, so lines can still be told to speak of one value; none of its characters is left.
   public func remasked(_ text: String) -> String {
     guard text.contains("…") || text.contains(#"\u2026"#) else { return text }
-    return text.replacing(/[^\s"'`,;:=(){}\[\]<>…\\]{6}(?:…|\\u2026)[^\s"'`,;:=(){}\[\]<>…\\]{4}/) { label(for: $0.output) }
+    return text.replacing(/[^\s"'`,;:=(){}\[\]<>…\\]{6}(?:…|\\u2026)[^\s"'`,;:=(){}\[\]<>…\\]{4}/) {
+      label(for: $0.output)
+    }
   }
 
   private func label(for mask: Substring) -> String {

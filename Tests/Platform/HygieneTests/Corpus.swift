@@ -64,8 +64,9 @@ struct Corpus {
     case 13: "whsec_" + word(42, plain + "+/") + "=="
     case 14: "syt_" + word(12, plain) + "_" + word(20, plain) + "_" + word(6, plain)
     case 15: "eyJhbGciOiJIUzI1NiJ9." + word(60, url) + "." + word(43, url)
-    case 16: "-----BEGIN PRIVATE KEY-----\n" + word(64, plain + "+/") + "\n" + word(56, plain + "+/") + "==\n"
-      + "-----END PRIVATE KEY-----\n"
+    case 16:
+      "-----BEGIN PRIVATE KEY-----\n" + word(64, plain + "+/") + "\n" + word(56, plain + "+/") + "==\n"
+        + "-----END PRIVATE KEY-----\n"
     default: "pässwörd-" + word(10, plain) + "-ß"
     }
   }
@@ -77,62 +78,92 @@ struct Corpus {
   static let contexts: [(String, Plant)] = [
     ("a line of a log", { _, secret, _ in Array("2026-11-25T22:40:34Z info gateway: token=\(secret) accepted".utf8) }),
     ("JSON", { _, secret, _ in Array(JSONValue.object(["token": .string(secret), "n": 1]).canonical.utf8) }),
-    ("JSON in JSON", { _, secret, _ in
-      let inner = JSONValue.object(["apiKey": .string(secret)]).canonical
-      return Array(JSONValue.object(["body": .string(inner)]).canonical.utf8)
-    }),
-    ("a URL", { _, secret, _ in
-      let kept = CharacterSet(charactersIn: Corpus.url + ".~")
-      let escaped = secret.addingPercentEncoding(withAllowedCharacters: kept) ?? secret
-      return Array("GET https://api.example.test/bot/send?key=\(escaped)&text=hello HTTP/1.1".utf8)
-    }),
-    ("hexadecimal", { _, secret, random in
-      let text = Hex.encode(Array(secret.utf8))
-      return Array("dump \(random.next() % 2 == 0 ? text : text.uppercased()) end".utf8)
-    }),
-    ("a shell", { _, secret, random in
-      random.next() % 2 == 0
-        ? Array("export TOKEN='\(secret.replacing("'", with: #"'\''"#))'".utf8)
-        : Array("curl -H \"X: \(secret.map { #""\$`"#.contains($0) ? "\\\($0)" : "\($0)" }.joined())\"".utf8)
-    }),
-    ("Base64", { _, secret, random in
-      let user = String("operator".prefix(Int(random.next() % 8)))
-      let text = Data("\(user):\(secret):tail".utf8).base64EncodedString()
-      let isURL = random.next() % 2 == 0
-      return Array("Basic \(isURL ? text.replacing("+", with: "-").replacing("/", with: "_") : text)".utf8)
-    }),
-    ("UTF-16", { _, secret, random in
-      let little = random.next() % 2 == 0
-      return "value \(secret) end".utf16.flatMap { unit -> [UInt8] in
-        let bytes = [UInt8(truncatingIfNeeded: unit), UInt8(unit >> 8)]
-        return little ? bytes : bytes.reversed()
+    (
+      "JSON in JSON",
+      { _, secret, _ in
+        let inner = JSONValue.object(["apiKey": .string(secret)]).canonical
+        return Array(JSONValue.object(["body": .string(inner)]).canonical.utf8)
       }
-    }),
-    ("gzip", { _, secret, random in
-      let stream = Corpus.gzip(Array("a line before\n{\"token\":\"\(secret)\"}\n".utf8))
-      return random.next() % 2 == 0
-        ? Array("bundle ".utf8) + stream : Array("data:\(Data(stream).base64EncodedString())\"".utf8)
-    }),
-    ("several lines", { _, secret, random in
-      let breaks = ["\n", "\r\n", "\n    ", #"\n"#, #"\\n"#, "\\\n  "]
-      let gap = breaks[Int(random.next() % UInt64(breaks.count))]
-      let width = 5 + Int(random.next() % 12)
-      let lines = stride(from: 0, to: secret.count, by: width).map { start in
-        String(secret.dropFirst(start).prefix(width))
+    ),
+    (
+      "a URL",
+      { _, secret, _ in
+        let kept = CharacterSet(charactersIn: Corpus.url + ".~")
+        let escaped = secret.addingPercentEncoding(withAllowedCharacters: kept) ?? secret
+        return Array("GET https://api.example.test/bot/send?key=\(escaped)&text=hello HTTP/1.1".utf8)
       }
-      return Array(("key:\n  " + lines.joined(separator: gap) + "\nend").utf8)
-    }),
-    ("a mask", { corpus, secret, random in
-      // OpenClaw leaves the first and last lines of a PEM block, which say nothing.
-      guard secret.count >= 18, !secret.hasPrefix("-----") else { return Array("TOKEN=\(secret)".utf8) }
-      let gap = random.next() % 2 == 0 ? "…" : #"\u2026"#
-      return Array("using \(secret.prefix(6))\(gap)\(secret.suffix(4)) for the model".utf8)
-    }),
-    ("HTML", { _, secret, _ in
-      let text = secret.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-        .replacing("\"", with: "&quot;").replacing("'", with: "&#39;")
-      return Array("<td class=\"value\">\(text)</td>".utf8)
-    }),
+    ),
+    (
+      "hexadecimal",
+      { _, secret, random in
+        let text = Hex.encode(Array(secret.utf8))
+        return Array("dump \(random.next() % 2 == 0 ? text : text.uppercased()) end".utf8)
+      }
+    ),
+    (
+      "a shell",
+      { _, secret, random in
+        random.next() % 2 == 0
+          ? Array("export TOKEN='\(secret.replacing("'", with: #"'\''"#))'".utf8)
+          : Array("curl -H \"X: \(secret.map { #""\$`"#.contains($0) ? "\\\($0)" : "\($0)" }.joined())\"".utf8)
+      }
+    ),
+    (
+      "Base64",
+      { _, secret, random in
+        let user = String("operator".prefix(Int(random.next() % 8)))
+        let text = Data("\(user):\(secret):tail".utf8).base64EncodedString()
+        let isURL = random.next() % 2 == 0
+        return Array("Basic \(isURL ? text.replacing("+", with: "-").replacing("/", with: "_") : text)".utf8)
+      }
+    ),
+    (
+      "UTF-16",
+      { _, secret, random in
+        let little = random.next() % 2 == 0
+        return "value \(secret) end".utf16.flatMap { unit -> [UInt8] in
+          let bytes = [UInt8(truncatingIfNeeded: unit), UInt8(unit >> 8)]
+          return little ? bytes : bytes.reversed()
+        }
+      }
+    ),
+    (
+      "gzip",
+      { _, secret, random in
+        let stream = Corpus.gzip(Array("a line before\n{\"token\":\"\(secret)\"}\n".utf8))
+        return random.next() % 2 == 0
+          ? Array("bundle ".utf8) + stream : Array("data:\(Data(stream).base64EncodedString())\"".utf8)
+      }
+    ),
+    (
+      "several lines",
+      { _, secret, random in
+        let breaks = ["\n", "\r\n", "\n    ", #"\n"#, #"\\n"#, "\\\n  "]
+        let gap = breaks[Int(random.next() % UInt64(breaks.count))]
+        let width = 5 + Int(random.next() % 12)
+        let lines = stride(from: 0, to: secret.count, by: width).map { start in
+          String(secret.dropFirst(start).prefix(width))
+        }
+        return Array(("key:\n  " + lines.joined(separator: gap) + "\nend").utf8)
+      }
+    ),
+    (
+      "a mask",
+      { corpus, secret, random in
+        // OpenClaw leaves the first and last lines of a PEM block, which say nothing.
+        guard secret.count >= 18, !secret.hasPrefix("-----") else { return Array("TOKEN=\(secret)".utf8) }
+        let gap = random.next() % 2 == 0 ? "…" : #"\u2026"#
+        return Array("using \(secret.prefix(6))\(gap)\(secret.suffix(4)) for the model".utf8)
+      }
+    ),
+    (
+      "HTML",
+      { _, secret, _ in
+        let text = secret.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+          .replacing("\"", with: "&quot;").replacing("'", with: "&#39;")
+        return Array("<td class=\"value\">\(text)</td>".utf8)
+      }
+    ),
   ]
 
   static func gzip(_ bytes: [UInt8]) -> [UInt8] {
@@ -164,7 +195,8 @@ struct Corpus {
     switch number % 14 {
     case 0: (context, text) = ("Merkle root", #"{"root":"\#(hash)","size":\#(number)}"#)
     case 1: (context, text) = ("Merkle root", #"{"hash":"\#(hash)"}"#)
-    case 2: (context, text) = ("digest", #"{"digest":{"sha256":"\#(hash)"},"image":"ghcr.io/openclaw@sha256:\#(hash)"}"#)
+    case 2:
+      (context, text) = ("digest", #"{"digest":{"sha256":"\#(hash)"},"image":"ghcr.io/openclaw@sha256:\#(hash)"}"#)
     case 3:
       (context, text) = (
         "SecretRef",

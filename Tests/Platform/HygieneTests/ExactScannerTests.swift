@@ -17,7 +17,9 @@ struct ExactScannerTests {
   /// Tells values apart without saying them.
   private static func name(_ value: String) -> String { "value/\(String(value.hashValue, radix: 16))" }
 
-  @Test("of a planted corpus it finds at least 999 in 1,000 secrets, in every context, and nothing else", arguments: [7, 11])
+  @Test(
+    "of a planted corpus it finds at least 999 in 1,000 secrets, in every context, and nothing else",
+    arguments: [7, 11])
   func corpus(seed: UInt64) {
     let corpus = Corpus(seed: seed, each: 24)
     #expect(corpus.planted.count >= 1_000 && corpus.negatives.count >= 500 && Corpus.contexts.count == 12)
@@ -41,7 +43,9 @@ struct ExactScannerTests {
     scanner.insert(Array(value.utf8), as: "credential/acme")
     let text = "xx \(value) yy"
     let found = scanner.scan(text).findings
-    #expect(found == [.init(reference: "credential/acme", form: .raw, span: 3..<(3 + value.utf8.count), wasCompressed: false)])
+    #expect(
+      found == [.init(reference: "credential/acme", form: .raw, span: 3..<(3 + value.utf8.count), wasCompressed: false)]
+    )
     #expect(!"\(scanner)".contains("0123456789abcdef") && !"\(found)".contains("0123456789abcdef"))
   }
 
@@ -55,7 +59,9 @@ struct ExactScannerTests {
 
   @Test("whatever stands around a value, it is found: line breaks, backslashes, letters, nothing")
   func surroundings() {
-    let values = ["nabcdefghijk", "rabc\\ndefghi", " leading-white", "trailing-back\\", "in\nside-a-line", "tab\tand\\\\n more"]
+    let values = [
+      "nabcdefghijk", "rabc\\ndefghi", " leading-white", "trailing-back\\", "in\nside-a-line", "tab\tand\\\\n more",
+    ]
     let around = ["", "n", "\\", "\\\\", "\n", "\\n", "\r\n  ", "x", "\\\\n", "\u{0}"]
     for value in values {
       let scanner = Self.scanner([value])
