@@ -117,8 +117,8 @@ let product: [Target] = [
   room(
     "Fleet", "Product/Fleet",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", "Paths",
-      "Addresses", crypto, logging, coreMetrics, nioCore, httpTypes, lifecycle,
+      "Basics", "Store", "Hygiene", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link",
+      "Gateway", "Paths", "Addresses", crypto, logging, coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")]),
   room(
     "Credentials", "Product/Credentials",
@@ -276,7 +276,7 @@ let roomTests: [Target] = [
     "ScenarioTests", "Scenarios",
     [
       "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Access",
-      "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
+      "Evidence", "Hygiene", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
       "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),

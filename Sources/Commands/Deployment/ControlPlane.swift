@@ -7,6 +7,7 @@ import Evidence
 import Fleet
 import Foundation
 import Gateway
+import Hygiene
 import Link
 import Logging
 import NIOCore
@@ -92,7 +93,11 @@ public final class ControlPlane: Sendable {
     self.settings = settings
     self.clock = clock
     self.logger = logger
-    let (evidence, feed) = (EvidenceLog(watch: vault.watch), LiveFeed())
+    let fingerprintKey = try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
+      .randomHex(byteCount: 32)
+    }
+    let masks = Masks(key: fingerprintKey)
+    let (evidence, feed) = (EvidenceLog(watch: vault.watch, masks: masks), LiveFeed())
     self.evidence = evidence
     self.feed = feed
     hygiene = EvidenceHygiene(
@@ -163,10 +168,8 @@ public final class ControlPlane: Sendable {
     let credentials = CredentialsService(
       acts: acts, store: store, sealed: vault,
       vaults: try CredentialVaults(sealed: vault, settings: settings.vaults, environment: settings.environment),
-      fingerprinter: Fingerprinter(
-        key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
-          .randomHex(byteCount: 32)
-        }), evidence: evidence, outbox: outbox, vendors: settings.vendors, endpoints: settings.endpoints,
+      fingerprinter: Fingerprinter(key: fingerprintKey), evidence: evidence, outbox: outbox, vendors: settings.vendors,
+      endpoints: settings.endpoints,
       egress: settings.egress, trust: trust, clock: clock, logger: logger,
       settled: { org, actor, act, now, tx in
         try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
@@ -189,8 +192,8 @@ public final class ControlPlane: Sendable {
       changed: { changes.operationChanged($0) })
     authorities = AuthorityService(acts: acts, keeper: keeper, gateway: gateway, clock: clock, logger: logger)
     fleet = FleetService(
-      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, model: settings.model,
-      changed: { changes.acted($0) })
+      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, masks: masks,
+      model: settings.model, changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, evidence: evidence, gateway: gateway, policy: policy, conscience: conscience, index: index,
       samples: samples, share: share, sources: [Self.silences], clock: clock)

@@ -160,8 +160,9 @@ extension EvidenceBundle {
     for item in entries {
       if item.index <= last { problem(item.index, "it is not in order") }
       last = item.index
-      if let what = self.problem(item, signed) { problem(item.index, what) }
-      if let entry = item.entry, let at = try? EvidenceEntry(parsing: Array(entry.utf8), index: Int64(item.index)).at {
+      if let what = self.problem(item, signed) {
+        problem(item.index, what)
+      } else if let entry = item.entry, let at = try? EvidenceEntry(parsing: Array(entry.utf8), index: Int64(item.index)).at {
         report.newest = at.description
       }
     }

@@ -1,4 +1,5 @@
 import Basics
+import Hygiene
 import Store
 import Vault
 
@@ -37,16 +38,20 @@ public struct EvidenceLog: Sendable {
   private let salt: @Sendable () -> [UInt8]
   /// Looks for secrets in what is appended; nil lets everything pass.
   let watch: SecretWatch?
+  /// Replaces what OpenClaw masked; nil leaves it.
+  let masks: Masks?
 
   /// - Parameters:
   ///   - salt: gives 16 random bytes for each redactable field.
   ///   - watch: of the vault whose values must never be in the log.
+  ///   - masks: for text that came from OpenClaw.
   public init(
     salt: @escaping @Sendable () -> [UInt8] = { [UInt8].random(count: Redactable.saltBytes) },
-    watch: SecretWatch? = nil
+    watch: SecretWatch? = nil, masks: Masks? = nil
   ) {
     self.salt = salt
     self.watch = watch
+    self.masks = masks
     (nudges, nudged) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -66,6 +71,8 @@ public struct EvidenceLog: Sendable {
     _ entry: EvidenceEntry, redactable: [Redactable] = [], secrets stance: SecretStance = .withhold, in tx: Transaction
   ) throws -> Int64 {
     try check(entry, redactable)
+    var entry = entry
+    if let masks { entry.data = masks.remasked(entry.data) }
     let screened = try screen(entry, redactable, stance)
     let index = try write(screened.entry, screened.redactable, in: tx)
     if !screened.found.isEmpty { try write(withheld(screened.found, in: entry, at: index), [], in: tx) }

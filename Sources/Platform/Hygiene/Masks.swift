@@ -25,6 +25,16 @@ public struct Masks: Sendable {
     }
   }
 
+  /// The value with every text in it so.
+  public func remasked(_ value: JSONValue) -> JSONValue {
+    switch value {
+    case .string(let text): .string(remasked(text))
+    case .array(let elements): .array(elements.map(remasked))
+    case .object(let members): .object(members.mapValues(remasked))
+    default: value
+    }
+  }
+
   private func label(for mask: Substring) -> String {
     let plain = mask.replacing(#"\u2026"#, with: "…")
     let code = HMAC<SHA256>.authenticationCode(for: Data("mask\n\(plain)".utf8), using: key)

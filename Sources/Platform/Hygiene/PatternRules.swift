@@ -132,7 +132,7 @@ public enum PatternRules {
     {
       return true
     }
-    if word.contains("aw-fixture-") || word.hasPrefix("orgs/") { return true }
+    if word.contains("aw-fixture-") || word.firstMatch(of: /#v[0-9]+$/) != nil { return true }
     let isHex = word.utf8.allSatisfy { Letters.hex.holds($0) }
     let isHash = isHex && [32, 40, 64].contains(word.utf8.count)
     let isID = word.utf8.count == 36 && word.utf8.allSatisfy { Letters.hex.holds($0) || $0 == 0x2D }

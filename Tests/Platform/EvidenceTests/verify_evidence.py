@@ -483,7 +483,7 @@ class BundleVerifier:
             with open(self.path, "rb") as file:
                 bundle = json.loads(file.read().decode("utf-8"))
             note, entries = bundle["checkpoint"].encode(), bundle["entries"]
-            if bundle["bundle"] != "aw-evidence-bundle/1":
+            if bundle["bundle"] != "aw-evidence-bundle/1" or not all(isinstance(e["index"], int) for e in entries):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             return self.problem(None, "it is no evidence bundle")
@@ -505,10 +505,9 @@ class BundleVerifier:
             self.completeness = compare(cosigned, self.root if self.size == cosigned["size"] else None)
         last = -1
         for item in entries:
-            index = item.get("index")
-            if not isinstance(index, int) or index <= last:
-                self.problem(index if isinstance(index, int) else None, "it is not in order")
-                continue
+            index = item["index"]
+            if index <= last:
+                self.problem(index, "it is not in order")
             last = index
             what = self.item_problem(item, bundle)
             if what:
