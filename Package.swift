@@ -276,8 +276,8 @@ let roomTests: [Target] = [
     "ScenarioTests", "Scenarios",
     [
       "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Access",
-      "Evidence", "Hygiene", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
-      "TestSupport", logging, lifecycle,
+      "Evidence", "Hygiene", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector",
+      "Basics", "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
   tests(

@@ -72,9 +72,8 @@ extension EvidenceCommands {
         Console.line("· \(reference) is too short to be looked for")
       }
       let stale = view.isStale ? " Stale: \(view.added) added since." : ""
-      Console.line(
-        "\(view.outcome.rawValue) over \(view.verdict.items) entries at \(view.verdict.at), entry \(view.entry).\(stale)"
-      )
+      let (outcome, verdict) = (view.outcome.rawValue, view.verdict)
+      Console.line("\(outcome) over \(verdict.items) entries at \(verdict.at), entry \(view.entry).\(stale)")
     }
   }
 

@@ -162,7 +162,9 @@ extension EvidenceBundle {
       last = item.index
       if let what = self.problem(item, signed) {
         problem(item.index, what)
-      } else if let entry = item.entry, let at = try? EvidenceEntry(parsing: Array(entry.utf8), index: Int64(item.index)).at {
+      } else if let text = item.entry,
+        let at = try? EvidenceEntry(parsing: Array(text.utf8), index: Int64(item.index)).at
+      {
         report.newest = at.description
       }
     }
