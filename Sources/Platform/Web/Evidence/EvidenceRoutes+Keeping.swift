@@ -119,7 +119,7 @@ extension EvidenceRoutes {
       since: try time("since"), until: try time("until"))
   }
 
-  private func index(_ request: WebRequest) throws -> Int64 {
+  func index(_ request: WebRequest) throws -> Int64 {
     let text = try request.text("index")
     guard let index = Int64(text) else { throw WebErrors.notFound("There is no evidence entry \(text.quoted).") }
     return index

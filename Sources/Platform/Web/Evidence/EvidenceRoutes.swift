@@ -43,7 +43,7 @@ public struct EvidenceRoutes: Sendable {
       ) { _ in try .json(encoding: try await state()) },
       .page("/evidence", "The evidence log.", .evidenceRead) { try await page($0) },
       .page("/evidence/{index}", "One evidence entry.", .evidenceRead) { try await entryPage($0) },
-    ] + keeping
+    ] + keeping + keepingForms
   }
 
   private static let filters: [RouteSchema.Query] = [
@@ -119,7 +119,8 @@ public struct EvidenceRoutes: Sendable {
     let values: JSONValue = [
       "log": try JSONValue(encoding: try await state()),
       "hygiene": try reading.map { try JSONValue(encoding: HygieneView($0)) } ?? .null,
-      "completeness": .string(EvidenceCompleteness.always), "directory": .string(directory),
+      "completeness": .string(EvidenceCompleteness.always), "mayManage": .bool(request.caller?.role == .owner),
+      "directory": .string(directory),
       "entries": .array(records.map { Self.row($0) }), "hasEntries": .bool(!records.isEmpty), "older": older,
       "kind": .string(request.query("kind") ?? ""), "subject": .string(request.query("subject") ?? ""),
       "filtered": .bool(!kept.isEmpty),
@@ -135,6 +136,7 @@ public struct EvidenceRoutes: Sendable {
     values["act"] = .string(record.entry.act ?? "")
     values["subjectID"] = .string(record.entry.subject?.id ?? "")
     values["data"] = .string(record.entry.data.indented)
+    values.merge(try await keepingValues(of: record.index, request)) { $1 }
     return .page(Page("Evidence entry \(record.index)", template: "evidence-entry", values: .object(values)))
   }
 
