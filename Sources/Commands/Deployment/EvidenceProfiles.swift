@@ -25,8 +25,9 @@ enum EvidenceProfiles {
     loss.reclassified: loss id, from word, to word, rule word
     host.drained host.reopened: slug word
     host.removed: slug word, force flag, abandoned word
-    instance.requested: slug word, org word, runtime word, operation id
-    instance.start-requested instance.stop-requested instance.restart-requested: slug word, operation id
+    instance.requested: slug word, org word, runtime word, operation id, digest digest
+    instance.start-requested instance.stop-requested: slug word, operation id, digest digest
+    instance.restart-requested: slug word, operation id, digest digest
     instance.removal-requested: slug word, purge flag, operation id
     instance.path-switched: slug word, from word, to word, target address, references reference, checks parts
     operation.step: operation word, step word, outcome word, detail parts, code word, message text
@@ -66,10 +67,10 @@ enum EvidenceProfiles {
     credential.unfrozen: surface word, version number
     credential.validated: surface word, version number, outcome word, reason text, identity word, status word
     credential.cross-org-asked: ids reference, count number, host id
-    credential.removed: surface word, version number, vault word, key reference, reference reference
-    gate.requested gate.submitted: slug word, digest digest, class word, surfaces word, until time, requester id
-    gate.submitted: signedBy reference
-    gate.revoked: slug word, reason text
+    credential.removed: surface word, class word, gate word, reference reference, version number, vault word
+    credential.removed: key reference, fingerprint reference
+    gate.requested gate.submitted gate.revoked: slug word, digest digest, class word, surfaces word, until time
+    gate.requested gate.submitted gate.revoked: requester id, signedBy reference, reason text
     evidence.withheld: entry number, kind word, found parts
     evidence.scanned: outcome word, verdict parts
     evidence.reviewed: entry number, reason text
