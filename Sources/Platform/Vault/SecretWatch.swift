@@ -65,18 +65,32 @@ public final class SecretWatch: Sendable {
     }
   }
 
+  /// The vault has written this file. What cannot be taken in now is read again with the next question.
+  func take(_ file: VaultFile, _ stamp: Vault.Stamp) {
+    state.withLock { state in
+      // Before the first question nothing is compiled: most programs ask none.
+      guard state.stamp != nil else { return }
+      if (try? update(&state, file)) != nil { state.stamp = stamp }
+    }
+  }
+
   private func refresh(_ state: inout State) throws {
     let stamp = Vault.stamp(of: path)
     guard stamp != state.stamp || stamp == nil && !state.sealed.isEmpty else { return }
     let (file, read) = try Vault.read(path, key: key)
+    try update(&state, file)
+    state.stamp = read
+  }
+
+  /// Opens what is new, and nothing else.
+  private func update(_ state: inout State, _ file: VaultFile) throws {
     for (reference, entry) in file.entries where state.sealed[reference] != entry.sealed {
-      state.sealed[reference] = entry.sealed
       if reference == RetiredForms.reference {
         for value in try RetiredForms(of: file).values { state.scanner.insert(value.forms, as: value.reference) }
       } else if let secret = try file.open(reference), !state.scanner.insert(secret, as: reference.text) {
         state.tooShort.insert(reference.text)
       }
+      state.sealed[reference] = entry.sealed
     }
-    state.stamp = read
   }
 }

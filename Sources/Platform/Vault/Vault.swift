@@ -98,7 +98,13 @@ public actor Vault {
         let value = try body(&file)
         try RetiredForms.note(old, to: &file, key: key, at: clock.now)
         let after = file.bytes
-        if after != before { try DurableFile.replace(path, with: after, mode: 0o600) }
+        guard after != before else { return value }
+        try DurableFile.replace(path, with: after, mode: 0o600)
+        // Nobody else replaces it before the lock is let go, so it need not be read again.
+        if let stamp = Vault.stamp(of: path) {
+          cached = (stamp, file)
+          watch.take(file, stamp)
+        }
         return value
       }
     } catch let failure as FileFailure {
