@@ -104,7 +104,8 @@ public enum PatternRules {
   }
 
   private static func hasPassword(_ text: String) -> Bool {
-    text.firstMatch(of: /[a-z][a-z0-9+.-]*:\/\/[^\s\/:@]+:[^\s\/@]{6,}@/) != nil
+    text.contains("://") && text.contains("@")
+      && text.firstMatch(of: /[a-z][a-z0-9+.-]*:\/\/[^\s\/:@]+:[^\s\/@]{6,}@/) != nil
   }
 
   private static func saysSecret(_ field: String) -> Bool {
@@ -124,6 +125,13 @@ public enum PatternRules {
 
   // MARK: - What is allowed
 
+  /// The end of a SecretRef's id: `channels.slack.botToken#v3`.
+  private static func isVersioned(_ word: Substring) -> Bool {
+    guard let mark = word.lastIndex(of: "#") else { return false }
+    let version = word[mark...].dropFirst()
+    return version.first == "v" && version.count > 1 && version.dropFirst().allSatisfy(\.isWholeNumber)
+  }
+
   /// By shape: pointers to secrets, sentinels, pseudonyms, placeholders and fixtures. By shape and field: hashes where
   /// hashes are expected, and ids.
   private static func isAllowed(_ word: Substring, field: String) -> Bool {
@@ -132,7 +140,7 @@ public enum PatternRules {
     {
       return true
     }
-    if word.contains("aw-fixture-") || word.firstMatch(of: /#v[0-9]+$/) != nil { return true }
+    if word.contains("aw-fixture-") || isVersioned(word) { return true }
     let isHex = word.utf8.allSatisfy { Letters.hex.holds($0) }
     let isHash = isHex && [32, 40, 64].contains(word.utf8.count)
     let isID = word.utf8.count == 36 && word.utf8.allSatisfy { Letters.hex.holds($0) || $0 == 0x2D }
