@@ -192,6 +192,10 @@ extension EvidenceCommands {
         }
         return key
       }
+      if rehearsal.dryRun, name != nil, !EvidenceWitness.exists(in: folder) {
+        let steps = ["Make a witness with a key of its own in \(folder).", "Cosign the checkpoint of \(log)."]
+        return try Console.show(Plan(act: "witness", subject: log, steps: steps), json: output.json)
+      }
       let witness = try EvidenceWitness(folder: folder, name: name)
       let done = try witness.cosign(log: log, key: pinned, at: Timestamp(Date()), dryRun: rehearsal.dryRun)
       if rehearsal.dryRun {

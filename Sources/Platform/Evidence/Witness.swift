@@ -97,6 +97,10 @@ public struct EvidenceWitness: Sendable {
   private let key: Curve25519.Signing.PrivateKey
   public let verifierKey: WitnessKey
 
+  public static func exists(in folder: String) -> Bool {
+    FileManager.default.fileExists(atPath: folder + "/" + keyName)
+  }
+
   /// Opens the witness in a folder, which is made with a new key when `name` is given.
   ///
   /// - Throws: `usage` when there is no witness and no name, or another name; `vaultUnreadable` for a key that is none.
@@ -135,6 +139,10 @@ public struct EvidenceWitness: Sendable {
   public func cosign(log directory: String, key given: EvidenceVerifierKey?, at now: Timestamp, dryRun: Bool) throws
     -> Cosigning
   {
+    guard URL(filePath: folder).resolvingSymlinksInPath() != URL(filePath: directory).resolvingSymlinksInPath() else {
+      throw AWError(
+        .usage, "The witness's folder is the log's own.", next: "Give it one that the log's owners cannot write.")
+    }
     let lock = try FileLock(folder, wait: .seconds(5))
     defer { withExtendedLifetime(lock) {} }
     let kept = try text(TileFolder.keyName).flatMap { EvidenceVerifierKey($0) }
