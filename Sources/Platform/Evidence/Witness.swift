@@ -105,6 +105,10 @@ public struct EvidenceWitness: Sendable {
   ///
   /// - Throws: `usage` when there is no witness and no name, or another name; `vaultUnreadable` for a key that is none.
   public init(folder: String, name: String?) throws {
+    self = try Self.explained(folder) { try EvidenceWitness(opening: folder, name: name) }
+  }
+
+  private init(opening folder: String, name: String?) throws {
     self.folder = folder
     let path = folder + "/" + Self.keyName
     if let name, try DurableFile.read(path) == nil {
@@ -136,9 +140,15 @@ public struct EvidenceWitness: Sendable {
   /// Looks at a copy of a log, and cosigns its checkpoint if it goes on from the last one.
   ///
   /// - Throws: `witnessRefused` when it does not, `evidenceBroken` when it does not verify by itself.
-  public func cosign(log directory: String, key given: EvidenceVerifierKey?, at now: Timestamp, dryRun: Bool) throws
-    -> Cosigning
-  {
+  public func cosign(
+    log directory: String, key given: EvidenceVerifierKey?, at now: Timestamp, dryRun: Bool
+  ) throws -> Cosigning {
+    try Self.explained(folder) { try look(directory, given, now, dryRun) }
+  }
+
+  private func look(
+    _ directory: String, _ given: EvidenceVerifierKey?, _ now: Timestamp, _ dryRun: Bool
+  ) throws -> Cosigning {
     guard URL(filePath: folder).resolvingSymlinksInPath() != URL(filePath: directory).resolvingSymlinksInPath() else {
       throw AWError(
         .usage, "The witness's folder is the log's own.", next: "Give it one that the log's owners cannot write.")
@@ -175,6 +185,16 @@ public struct EvidenceWitness: Sendable {
     return Cosigning(
       witness: verifierKey.text, size: report.size, before: before?.checkpoint.size, at: now,
       believedKey: kept == nil && given == nil)
+  }
+
+  private static func explained<Value>(_ folder: String, _ body: () throws -> Value) throws -> Value {
+    do {
+      return try body()
+    } catch let failure as FileFailure {
+      throw AWError(
+        .dataUnwritable, "The witness's folder \(folder.quoted) cannot be used.",
+        next: "Check that it belongs to you, and that no other witness uses it.", cause: failure)
+    }
   }
 
   private func last(_ logKey: EvidenceVerifierKey) throws -> CosignedCheckpoint? {
