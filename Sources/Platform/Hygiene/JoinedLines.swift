@@ -44,9 +44,10 @@ struct JoinedLines {
     let joined = form.withUnsafeBytes { JoinedLines($0)?.bytes } ?? form
     var rest = joined[...]
     while let last = rest.last, last == 0x5C { rest.removeLast() }
-    while let first = rest.first, first == 0x20 || first == 0x09 { rest.removeFirst() }
-    if let first = rest.first, first == 0x6E || first == 0x72 { rest.removeFirst() }
-    return Array(rest)
+    rest = rest.drop { $0 == 0x20 || $0 == 0x09 }
+    if let first = rest.first, first == 0x6E || first == 0x72 { rest = rest.dropFirst() }
+    // White space behind such a break goes with it.
+    return Array(rest.drop { $0 == 0x20 || $0 == 0x09 })
   }
 
   /// In the source: from the first byte of a span to its last.

@@ -74,6 +74,22 @@ struct ExactScannerTests {
     }
   }
 
+  @Test("a value of any characters is found between any others", arguments: [1, 2, 3])
+  func anything(seed: UInt64) {
+    var random = Seeded(state: seed)
+    func word(_ count: Int) -> [UInt8] {
+      let letters = Array("anr\\\n\r \t\"'/é".utf8)
+      return (0..<count).map { _ in letters[Int(random.next() % UInt64(letters.count))] }
+    }
+    for _ in 0..<300 {
+      let value = word(12) + Array("-middle-".utf8) + word(12)
+      var scanner = ExactScanner(key: SymmetricKey(size: .bits256))
+      scanner.insert(value, as: "value")
+      let text = word(Int(random.next() % 6)) + value + word(Int(random.next() % 6))
+      #expect(!scanner.scan(text).findings.isEmpty, "\(String(decoding: text, as: UTF8.self).debugDescription)")
+    }
+  }
+
   @Test("values shorter than eight bytes are not looked for, and it says so")
   func short() {
     var scanner = ExactScanner(key: SymmetricKey(size: .bits256))
