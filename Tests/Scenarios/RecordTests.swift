@@ -31,7 +31,7 @@ struct RecordTests {
       _ = try await scene.operate("restart", on: "acme-handed")
       let view = try await scene.client.send(.post, "/evidence-hygiene", as: HygieneView.self)
       #expect(view.verdict.findings == [], "a kind or a field is not in EvidenceProfiles")
-      #expect(view.outcome == .passed && view.verdict.checks.count == 4 && view.verdict.tooShort == [])
+      #expect(view.outcome == .passed && view.verdict.checks.count == 4 && view.verdict.tooPlain == [])
       #expect(view.verdict.items > 20 && view.verdict.values > 5 && view.verdict.identities >= 3)
       try await scene.createOrg("globex")
       let later = try await scene.client.send(.get, "/evidence-hygiene", as: HygieneView.self)

@@ -68,8 +68,8 @@ extension EvidenceCommands {
         let field = finding.field.isEmpty ? "" : " \(finding.field)"
         Console.line("\(finding.layer.blocks ? "✗" : "?") entry \(finding.entry)\(field): \(finding.says)")
       }
-      for reference in view.verdict.tooShort {
-        Console.line("· \(reference) is too short to be looked for")
+      for reference in view.verdict.tooPlain {
+        Console.line("· \(reference) is too short or too plain to be looked for")
       }
       let stale = view.isStale ? " Stale: \(view.added) added since." : ""
       let (outcome, verdict) = (view.outcome.rawValue, view.verdict)

@@ -32,7 +32,7 @@ public struct EvidenceExporter: Sendable {
     let run = try await hygiene.run(below: Int64(published.size))
     let now = clock.now
     let waiting = run.open(.patterns).union(run.open(.personalData))
-    let checks = try JSONValue(encoding: run.verdict(at: now, tooShort: []).checks)
+    let checks = try JSONValue(encoding: run.verdict(at: now, tooPlain: []).checks)
     let (log, key) = (log, publisher.verifierKey)
     let bundle = try await store.read { tx in
       try log.bundle(

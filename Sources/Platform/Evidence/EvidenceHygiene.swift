@@ -60,7 +60,7 @@ public struct EvidenceHygiene: Sendable {
   }
 
   public func verdict(at now: Timestamp) async throws -> HygieneVerdict {
-    try await run().verdict(at: now, tooShort: try watch.standing().tooShort)
+    try await run().verdict(at: now, tooPlain: try watch.standing().tooPlain)
   }
 
   /// The newest verdict that is on record; nil before the first.

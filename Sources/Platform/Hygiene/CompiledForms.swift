@@ -9,7 +9,7 @@ public struct CompiledForms: Sendable, Codable, Equatable {
   /// The patterns, one behind the other.
   private let bytes: Data
 
-  /// Nil for a value that is too short or too long to be looked for.
+  /// Nil for a value that is too short, too plain or too long to be looked for.
   public init?(_ value: Secret, key: SymmetricKey) {
     var scanner = ExactScanner(key: key)
     guard scanner.insert(value, as: "") else { return nil }

@@ -13,6 +13,8 @@ public struct ExactScanner: Sendable {
   public static let version = "exact/1"
   /// Shorter values cannot be told from chance, and are not looked for.
   public static let valueBytesMin = 8
+  /// From so many bytes on, a value need not be mixed of several kinds of characters to be told from a word.
+  public static let plainBytesMax = 15
   /// Longer ones are not compiled: no secret that AW keeps is as long.
   public static let valueBytesMax = 16_384
   static let anchorBytes = 8
@@ -70,15 +72,32 @@ public struct ExactScanner: Sendable {
 
   /// Adds a value. One that is there already, under whatever reference, changes nothing.
   ///
-  /// - Returns: false when it is too short or too long to be looked for.
+  /// - Returns: false when it is too short, too plain or too long to be looked for.
   @discardableResult
   public mutating func insert(_ value: [UInt8], as reference: String) -> Bool {
-    guard (ExactScanner.valueBytesMin...ExactScanner.valueBytesMax).contains(value.count) else { return false }
+    guard ExactScanner.canLookFor(value) else { return false }
     let forms = SecretForms.all(of: value)
     guard let raw = forms.first, !known.contains(digest(raw.bytes)) else { return true }
     references.append(reference)
     for (form, bytes) in forms { insert(bytes, form) }
     return true
+  }
+
+  /// Whether finding it would say anything: the password `password` stands in many an honest text, and so does every
+  /// word and every date. What is short must have two of small letters, capitals, digits and other signs.
+  static func canLookFor(_ value: [UInt8]) -> Bool {
+    guard (valueBytesMin...valueBytesMax).contains(value.count) else { return false }
+    let kinds = Set(
+      value.compactMap { byte -> Int? in
+        switch byte {
+        case 0x61...0x7A: 0
+        case 0x41...0x5A: 1
+        case 0x30...0x39: 2
+        case 0...0x20, 0x2D, 0x2E, 0x5F: nil
+        default: 3
+        }
+      })
+    return value.count > plainBytesMax || kinds.count > 1
   }
 
   @discardableResult

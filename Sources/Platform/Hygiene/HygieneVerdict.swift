@@ -28,8 +28,8 @@ public struct HygieneVerdict: Sendable, Codable, Equatable {
   public let items: Int64
   /// How many values of secrets were looked for.
   public let values: Int
-  /// References of values that are too short to be looked for.
-  public let tooShort: [String]
+  /// References of values that are too short or too plain to be looked for.
+  public let tooPlain: [String]
   /// How many identities the synthetic registry has.
   public let identities: Int
   public let checks: [Check]
@@ -40,10 +40,10 @@ public struct HygieneVerdict: Sendable, Codable, Equatable {
   public static let findingsMax = 100
 
   public init(
-    at: Timestamp, items: Int64, values: Int, tooShort: [String], identities: Int, checks: [Check],
+    at: Timestamp, items: Int64, values: Int, tooPlain: [String], identities: Int, checks: [Check],
     findings: [HygieneFinding]
   ) {
-    (self.at, self.items, self.values, self.tooShort) = (at, items, values, tooShort)
+    (self.at, self.items, self.values, self.tooPlain) = (at, items, values, tooPlain)
     (self.identities, self.checks) = (identities, checks)
     self.findings = Array(findings.prefix(Self.findingsMax))
   }
@@ -111,7 +111,7 @@ public struct HygieneRun: Sendable {
     return layer.blocks ? found : found.subtracting(reviewed)
   }
 
-  public func verdict(at now: Timestamp, tooShort: [String]) -> HygieneVerdict {
+  public func verdict(at now: Timestamp, tooPlain: [String]) -> HygieneVerdict {
     let checks = HygieneLayer.allCases.map { layer in
       let found = open(layer).count
       return HygieneVerdict.Check(
@@ -119,7 +119,7 @@ public struct HygieneRun: Sendable {
         items: Int(items), found: found, rules: rules[layer] ?? "")
     }
     return HygieneVerdict(
-      at: now, items: items, values: scanner.values, tooShort: tooShort, identities: registry.count, checks: checks,
+      at: now, items: items, values: scanner.values, tooPlain: tooPlain, identities: registry.count, checks: checks,
       findings: findings.filter { $0.layer.blocks || !reviewed.contains($0.entry) })
   }
 }

@@ -15,8 +15,8 @@ public final class SecretWatch: Sendable {
   public struct Standing: Sendable, Equatable {
     /// Values that are looked for.
     public let values: Int
-    /// Values that are not, by reference: they are too short to be told from chance.
-    public let tooShort: [String]
+    /// Values that are not, by reference: they are too short or too plain to be told from chance.
+    public let tooPlain: [String]
   }
 
   private struct State {
@@ -24,7 +24,7 @@ public final class SecretWatch: Sendable {
     var stamp: Vault.Stamp?
     /// What each entry was when it was compiled.
     var sealed: [SecretReference: Data] = [:]
-    var tooShort: Set<String> = []
+    var tooPlain: Set<String> = []
   }
 
   private let path: String
@@ -54,14 +54,14 @@ public final class SecretWatch: Sendable {
   public func standing() throws -> Standing {
     try state.withLock { state in
       try refresh(&state)
-      return Standing(values: state.scanner.values, tooShort: state.tooShort.sorted())
+      return Standing(values: state.scanner.values, tooPlain: state.tooPlain.sorted())
     }
   }
 
   /// Looks from now on for a value that lies elsewhere, such as in an external vault, and passed through this process.
   public func learn(_ secret: Secret, as name: String) {
     state.withLock { state in
-      if !state.scanner.insert(secret, as: name) { state.tooShort.insert(name) }
+      if !state.scanner.insert(secret, as: name) { state.tooPlain.insert(name) }
     }
   }
 
@@ -88,7 +88,7 @@ public final class SecretWatch: Sendable {
       if reference == RetiredForms.reference {
         for value in try RetiredForms(of: file).values { state.scanner.insert(value.forms, as: value.reference) }
       } else if let secret = try file.open(reference), !state.scanner.insert(secret, as: reference.text) {
-        state.tooShort.insert(reference.text)
+        state.tooPlain.insert(reference.text)
       }
       state.sealed[reference] = entry.sealed
     }

@@ -60,7 +60,7 @@ struct ExactScannerTests {
   @Test("whatever stands around a value, it is found: line breaks, backslashes, letters, nothing")
   func surroundings() {
     let values = [
-      "nabcdefghijk", "rabc\\ndefghi", " leading-white", "trailing-back\\", "in\nside-a-line", "tab\tand\\\\n more",
+      "nabcdef1hijk", "rabc\\ndefghi", " leading-white1", "trailing-back\\", "in\nside-a-line2", "tab\tand\\\\n more",
     ]
     let around = ["", "n", "\\", "\\\\", "\n", "\\n", "\r\n  ", "x", "\\\\n", "\u{0}"]
     for value in values {
@@ -90,12 +90,17 @@ struct ExactScannerTests {
     }
   }
 
-  @Test("values shorter than eight bytes are not looked for, and it says so")
+  @Test("values shorter than eight bytes, and short words and numbers, are not looked for, and it says so")
   func short() {
+    for plain in ["password", "20261125", "synthetic-org", "HOSTNAME"] {
+      var scanner = ExactScanner(key: SymmetricKey(size: .bits256))
+      let isLookedFor = scanner.insert(Array(plain.utf8), as: "a")
+      #expect(!isLookedFor, "\(plain)")
+    }
     var scanner = ExactScanner(key: SymmetricKey(size: .bits256))
-    let tooShort = scanner.insert(Array("1234567".utf8), as: "a")
-    let longEnough = scanner.insert(Array("12345678".utf8), as: "b")
-    #expect(!tooShort && longEnough && scanner.values == 1)
+    let tooPlain = scanner.insert(Array("123456a".utf8), as: "a")
+    let longEnough = scanner.insert(Array("1234567a".utf8), as: "b")
+    #expect(!tooPlain && longEnough && scanner.values == 1)
   }
 
   @Test("a compressed stream that goes on past the limit is named as unread")

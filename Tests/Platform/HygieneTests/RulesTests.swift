@@ -116,12 +116,12 @@ struct RulesTests {
     take(2, "it was a-secret-of-the-tests")
     take(
       3, "H4sI" + Data(Corpus.gzip(Array("{\"t\":\"a-secret-of-the-tests\"}".utf8)).dropFirst(3)).base64EncodedString())
-    let before = run.verdict(at: Timestamp(millisecondsSince1970: 0), tooShort: ["test/pin"])
-    #expect(before.items == 4 && before.outcome == .failed && before.tooShort == ["test/pin"] && before.values == 1)
+    let before = run.verdict(at: Timestamp(millisecondsSince1970: 0), tooPlain: ["test/pin"])
+    #expect(before.items == 4 && before.outcome == .failed && before.tooPlain == ["test/pin"] && before.values == 1)
     #expect(before.checks.map(\.layer) == HygieneLayer.allCases && before.checks.allSatisfy { $0.items == 4 })
     #expect(before.checks.map(\.found) == [2, 0, 1, 0])
     run.review(1)
     run.review(2)
-    #expect(run.verdict(at: Timestamp(millisecondsSince1970: 0), tooShort: []).checks.map(\.found) == [2, 0, 0, 0])
+    #expect(run.verdict(at: Timestamp(millisecondsSince1970: 0), tooPlain: []).checks.map(\.found) == [2, 0, 0, 0])
   }
 }

@@ -75,7 +75,7 @@ struct SecretWatchTests {
       let vault = try open()
       try await vault.put(Secret("1234"), at: SecretReference("alert/pin"))
       vault.watch.learn(Secret("value-of-an-external-vault"), as: "kv:acme/openai")
-      #expect(try vault.watch.standing() == .init(values: 1, tooShort: ["alert/pin"]))
+      #expect(try vault.watch.standing() == .init(values: 1, tooPlain: ["alert/pin"]))
       #expect(try found(vault, "value-of-an-external-vault") == ["kv:acme/openai"])
     }
   }

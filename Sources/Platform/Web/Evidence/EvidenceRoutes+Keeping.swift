@@ -146,7 +146,7 @@ public struct HygieneView: Codable, Sendable, Equatable {
     "added": JSONSchema.integer, "entry": JSONSchema.integer,
     "verdict": JSONSchema.object([
       "at": JSONSchema.time, "items": JSONSchema.integer, "values": JSONSchema.integer,
-      "tooShort": JSONSchema.array(of: JSONSchema.text), "identities": JSONSchema.integer,
+      "tooPlain": JSONSchema.array(of: JSONSchema.text), "identities": JSONSchema.integer,
       "checks": JSONSchema.array(
         of: JSONSchema.object([
           "layer": JSONSchema.oneOf(HygieneLayer.allCases.map(\.rawValue)), "title": JSONSchema.text,
