@@ -64,16 +64,19 @@ let platform: [Target] = [
   .systemLibrary(
     name: "CPostgres", path: "Sources/Platform/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
   room("Store", "Platform/Store", ["Basics", "CPostgres", grdb, logging]),
-  room("Vault", "Platform/Vault", ["Basics", crypto]),
+  .systemLibrary(name: "CZlib", path: "Sources/Platform/CZlib", providers: [.apt(["zlib1g-dev"])]),
+  room("Hygiene", "Platform/Hygiene", ["Basics", "CZlib", crypto]),
+  room("Vault", "Platform/Vault", ["Basics", "Hygiene", crypto]),
   room("Addresses", "Platform/Addresses", ["Basics"]),
-  room("Evidence", "Platform/Evidence", ["Basics", "Store", "Vault", crypto, logging]),
+  room("Evidence", "Platform/Evidence", ["Basics", "Store", "Hygiene", "Vault", crypto, logging]),
   room("Access", "Platform/Access", ["Basics", "Store", "Evidence", crypto, cryptoExtras, logging, nioCore, nioPosix]),
   room("Events", "Platform/Events", ["Basics", "Store"]),
   room("Work", "Platform/Work", ["Basics", "Store", logging, lifecycle]),
   room(
     "Web", "Platform/Web",
     [
-      "Basics", "Store", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging, metrics,
+      "Basics", "Store", "Hygiene", "Evidence", "Access", "Work", hummingbird, hummingbirdCore, mustache, logging,
+      metrics,
       coreMetrics, nioCore, httpTypes, lifecycle, asyncAlgorithms,
     ], resources: [.copy("Assets")]),
 ]
@@ -114,8 +117,8 @@ let product: [Target] = [
   room(
     "Fleet", "Product/Fleet",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Gateway", "Paths",
-      "Addresses", crypto, logging, coreMetrics, nioCore, httpTypes, lifecycle,
+      "Basics", "Store", "Hygiene", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link",
+      "Gateway", "Paths", "Addresses", crypto, logging, coreMetrics, nioCore, httpTypes, lifecycle,
     ], resources: [.copy("Pages/Templates")]),
   room(
     "Credentials", "Product/Credentials",
@@ -156,8 +159,8 @@ let commands: [Target] = [
   room(
     "Deployment", "Commands/Deployment",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Programme", "Runbooks", "Client",
+      "Basics", "Store", "Vault", "Evidence", "Hygiene", "Events", "Access", "Work", "Web", "Link", "Gateway",
+      "Connector", "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Programme", "Runbooks", "Client",
       crypto, logging, lifecycle, hummingbird, nioCore, nioPosix,
       subprocess, systemPackage, unixSignals,
     ]),
@@ -165,7 +168,7 @@ let commands: [Target] = [
     name: "aw",
     dependencies: [
       "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Programme", "Events", "Evidence",
-      "Access", "Web", "Work", "Link", "SecretExec", "Vault", "Basics", crypto, arguments, logging,
+      "Hygiene", "Access", "Web", "Work", "Link", "SecretExec", "Vault", "Basics", crypto, arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   // Runs in the containers of Instances, whose images are not ours: it needs nothing but the kernel. No test target may
   // depend on it, or the tests would be linked so, too; they find it beside the other programs.
@@ -181,21 +184,26 @@ let commands: [Target] = [
 /// Programs that bring load for tests and measurements. None of them is shipped.
 let benchmarks: [Target] = [
   .executableTarget(
+    name: "hygiene-scan", dependencies: ["Hygiene", "Basics", arguments, crypto], path: "Benchmarks/HygieneScan",
+    swiftSettings: strict),
+  .executableTarget(
     name: "link-load",
     dependencies: [
       "Deployment", "Fleet", "Gateway", "Connector", "Link", "Store", "Vault", "Basics", arguments, logging, lifecycle,
       unixSignals,
       nioCore, nioPosix,
-    ], path: "Benchmarks/LinkLoad", swiftSettings: strict)
+    ], path: "Benchmarks/LinkLoad", swiftSettings: strict),
 ]
 
 let roomTests: [Target] = [
   tests("BasicsTests", "Platform/BasicsTests", ["Basics", "TestSupport", systemPackage]),
   tests("StoreTests", "Platform/StoreTests", ["Store", "Basics", "TestSupport"]),
   tests("AddressesTests", "Platform/AddressesTests", ["Addresses", "Basics", "TestSupport"]),
-  tests("VaultTests", "Platform/VaultTests", ["Vault", "Basics", "TestSupport"]),
+  tests("HygieneTests", "Platform/HygieneTests", ["Hygiene", "CZlib", "Basics", "TestSupport", crypto]),
+  tests("VaultTests", "Platform/VaultTests", ["Vault", "Hygiene", "Basics", "TestSupport"]),
   tests(
-    "EvidenceTests", "Platform/EvidenceTests", ["Evidence", "Store", "Vault", "Basics", "TestSupport", crypto],
+    "EvidenceTests", "Platform/EvidenceTests",
+    ["Evidence", "Hygiene", "Store", "Vault", "Basics", "TestSupport", crypto],
     resources: [.copy("verify_evidence.py")]),
   tests(
     "AccessTests", "Platform/AccessTests", ["Access", "Evidence", "Store", "Vault", "Basics", "TestSupport"],
@@ -208,7 +216,8 @@ let roomTests: [Target] = [
   tests(
     "WebTests", "Platform/WebTests",
     [
-      "Web", "Access", "Evidence", "Store", "Vault", "Basics", "TestSupport", hummingbird, hummingbirdTesting,
+      "Web", "Access", "Evidence", "Hygiene", "Store", "Vault", "Basics", "TestSupport", hummingbird,
+      hummingbirdTesting,
       httpTypes, nioCore, coreMetrics,
     ]),
   tests("OpenClawTests", "OpenClawTests", ["OpenClaw", "Basics", nioCore, nioPosix, nioHTTP1, nioWebSocket, crypto]),
@@ -260,7 +269,10 @@ let roomTests: [Target] = [
     ], resources: [.copy("Vectors")]),
   tests(
     "DeploymentTests", "Commands/DeploymentTests",
-    ["Deployment", "Client", "Web", "Access", "Evidence", "Link", "Store", "Vault", "Basics", "TestSupport", logging],
+    [
+      "Deployment", "Client", "Web", "Access", "Evidence", "Hygiene", "Link", "Store", "Vault", "Basics", "TestSupport",
+      logging,
+    ],
     resources: [.copy("Routes.txt")]),
   tests(
     "ConformanceTests", "Conformance",
@@ -270,8 +282,8 @@ let roomTests: [Target] = [
     "ScenarioTests", "Scenarios",
     [
       "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Programme",
-      "Access", "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector",
-      "Basics", "TestSupport", logging, lifecycle,
+      "Access", "Evidence", "Hygiene", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths",
+      "Connector", "Basics", "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
   tests(

@@ -3,7 +3,7 @@
 
     Benchmarks/bench.py --programs DIRECTORY [--report FILE] [--only NAME,…] [--quick]
 
-The directory holds aw, aw-synthetic and link-load. As root: each section runs in process, mount and network namespaces
+The directory holds aw, aw-synthetic, link-load and hygiene-scan. As root: each section runs in process, mount and network namespaces
 of its own, so that nothing else can reach it and nothing outlives it. --quick takes fewer repetitions and smaller
 fleets, and all of it at most 20 minutes. The names, in the order of the page: {names}.
 """
@@ -22,6 +22,7 @@ import report
 from alerts import alerts
 from fleets import memory, storm
 from hole import hole
+from hygiene import hygiene
 from idle import idle
 from link import bulk, delay, small
 from watchdog import watchdog
@@ -29,6 +30,7 @@ from watchdog import watchdog
 # By name: the section's title, what measures it, and after how many seconds it is ended, quick and whole.
 SECTIONS = {
     "idle": ("An idle control plane", idle, 180, 480),
+    "hygiene": ("Looking for known secrets", hygiene, 120, 300),
     "bulk": ("Bulk", bulk, 180, 600),
     "small": ("Small requests", small, 240, 900),
     "delay": ("40 ms round trip", delay, 240, 900),

@@ -27,6 +27,7 @@ struct APITests {
       ]
       try await prepareOnboardings(scene)
       let handoffs = try await scene.handoffRehearsals()
+      _ = try await scene.client.send(.post, "/evidence-hygiene")
       var readers = 0
       for (path, methods) in try #require(document["paths"]?.objectValue) {
         let filled = parts.reduce(path) { $0.replacing("{\($1.key)}", with: $1.value) }
@@ -47,8 +48,18 @@ struct APITests {
         ),
         "POST /api/v1/gates/{gate}/revoke": ("/gates/\(revoked.id)/revoke", ["reason": "later"]),
       ]
+      let saved = try await scene.client.send(.get, "/evidence", query: [("kind", "onboarding.saved")])
+      let index = saved["items"]?[0]?["index"]?.intValue ?? 0
+      let records: [String: (path: String, body: JSONValue?)] = [
+        "POST /api/v1/evidence-hygiene": ("/evidence-hygiene", nil),
+        "POST /api/v1/evidence/{index}/review": ("/evidence/\(index)/review", ["reason": "later"]),
+        "POST /api/v1/evidence/{index}/erase": (
+          "/evidence/\(index)/erase", ["field": "contactEmail", "reason": "later"]
+        ),
+      ]
       let others = gates.merging(handoffs) { $1 }.merging(try await Alerting(in: scene).rehearsals) { $1 }
         .merging(try await Programming.rehearsals(scene)) { $1 }
+        .merging(records) { $1 }
       try await rehearse(scene, document, schema, others)
     }
   }

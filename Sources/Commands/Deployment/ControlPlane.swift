@@ -7,6 +7,7 @@ import Evidence
 import Fleet
 import Foundation
 import Gateway
+import Hygiene
 import Link
 import Logging
 import NIOCore
@@ -46,6 +47,8 @@ public final class ControlPlane: Sendable {
   let feed: LiveFeed
   let metrics: PrometheusRegistry
   let evidence: EvidenceLog
+  /// The checks over the log, and the newest verdict of them.
+  let hygiene: EvidenceHygiene
   let acts: Acts
   let directory: DataDirectory
   /// This control plane's place among those that share the database.
@@ -92,9 +95,18 @@ public final class ControlPlane: Sendable {
     self.settings = settings
     self.clock = clock
     self.logger = logger
-    let (evidence, feed) = (EvidenceLog(), LiveFeed())
+    let fingerprintKey = try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
+      .randomHex(byteCount: 32)
+    }
+    let masks = Masks(key: fingerprintKey)
+    let (evidence, feed) = (EvidenceLog(watch: vault.watch, masks: masks), LiveFeed())
     self.evidence = evidence
     self.feed = feed
+    hygiene = EvidenceHygiene(
+      log: evidence, store: store, watch: vault.watch, profiles: EvidenceProfiles.fields,
+      kinds: EvidenceProfiles.identities)
+    // What is in the vault already is compiled now, and not with the first act.
+    _ = try vault.watch.current()
     let node = try directory.nodeID(at: clock.now)
     let deployment = try await DeploymentRecords.identity(in: store, at: clock.now)
     eventSource = "urn:aw:\(deployment)"
@@ -161,10 +173,8 @@ public final class ControlPlane: Sendable {
     let credentials = CredentialsService(
       acts: acts, store: store, sealed: vault,
       vaults: try CredentialVaults(sealed: vault, settings: settings.vaults, environment: settings.environment),
-      fingerprinter: Fingerprinter(
-        key: try await vault.putIfAbsent(try SecretReference("deployment/fingerprint-key")) {
-          .randomHex(byteCount: 32)
-        }), evidence: evidence, outbox: outbox, vendors: settings.vendors, endpoints: settings.endpoints,
+      fingerprinter: Fingerprinter(key: fingerprintKey), evidence: evidence, outbox: outbox, vendors: settings.vendors,
+      endpoints: settings.endpoints,
       egress: settings.egress, trust: trust, clock: clock, logger: logger,
       settled: { org, actor, act, now, tx in
         try ledger.settle(org, by: actor.text, act: act.id.text, at: now, cause: act.kind.id, in: tx)
@@ -187,8 +197,8 @@ public final class ControlPlane: Sendable {
       changed: { changes.operationChanged($0) })
     authorities = AuthorityService(acts: acts, keeper: keeper, gateway: gateway, clock: clock, logger: logger)
     fleet = FleetService(
-      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, model: settings.model,
-      changed: { changes.acted($0) })
+      acts: acts, store: store, walk: walk, outbox: outbox, engine: engine, share: share, masks: masks,
+      model: settings.model, changed: { changes.acted($0) })
     reader = FleetReader(
       store: store, evidence: evidence, gateway: gateway, policy: policy, conscience: conscience, index: index,
       samples: samples, share: share, sources: [Self.silences], clock: clock)
@@ -247,7 +257,10 @@ public final class ControlPlane: Sendable {
   func server(publicURL: String) throws -> WebServer {
     let fleetRoutes = FleetRoutes(service: fleet, reader: reader, line: { self.line })
     let evidenceRoutes = EvidenceRoutes(
-      log: evidence, publisher: publisher, store: store, directory: directory.evidence)
+      log: evidence, publisher: publisher, store: store,
+      service: EvidenceService(
+        acts: acts, log: evidence, store: store, hygiene: hygiene, publisher: publisher, clock: clock),
+      directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
     let intakeRoutes = IntakeRoutes(service: intake, publicURL: publicURL)
     let onboardingSections = OnboardingSections(service: onboarding)

@@ -99,12 +99,16 @@ public struct Acts: Sendable {
     let entry = EvidenceEntry(
       kind: act.kind, at: context.at, actor: actor.text, subject: context.subject ?? act.subject,
       org: context.org ?? act.org, act: context.id.text, data: .object(details.merging(context.data) { $1 }))
-    try append(entry, redactable: context.redactable, in: tx)
+    try append(entry, redactable: context.redactable, secrets: .refuse, in: tx)
   }
 
-  private func append(_ entry: EvidenceEntry, redactable: [Redactable] = [], in tx: Transaction) throws {
+  private func append(
+    _ entry: EvidenceEntry, redactable: [Redactable] = [], secrets: SecretStance = .withhold, in tx: Transaction
+  ) throws {
     do {
-      try evidence.append(entry, redactable: redactable, in: tx)
+      try evidence.append(entry, redactable: redactable, secrets: secrets, in: tx)
+    } catch let error as AWError where error.code == .evidenceSecret {
+      throw Refused(error: error, by: "hygiene")
     } catch {
       throw AWError(
         .evidenceUnwritable, "The act was not carried out, because the record of it could not be written.",
@@ -148,7 +152,7 @@ public struct Acts: Sendable {
 
   private struct Refused: Error {
     let error: AWError
-    /// `policy`, `guardrail` or `rule`.
+    /// `policy`, `guardrail`, `rule` or `hygiene`.
     let by: String
   }
 }

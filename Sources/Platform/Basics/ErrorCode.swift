@@ -127,6 +127,11 @@ extension ErrorCode {
   public static let vaultMissing = ErrorCode("vault.missing-secret", http: 500)
   public static let evidenceBroken = ErrorCode("evidence.broken", http: 500)
   public static let evidenceUnwritable = ErrorCode("evidence.unwritable", http: 503)
+  public static let evidenceSecret = ErrorCode("evidence.secret-found", http: 422, exit: 4)
+  public static let evidenceFieldUnknown = ErrorCode("evidence.field-unknown", http: 404)
+  public static let evidenceUnpublished = ErrorCode("evidence.not-published", http: 409)
+  public static let evidenceUnclean = ErrorCode("evidence.not-clean", http: 409)
+  public static let witnessRefused = ErrorCode("evidence.witness-refused", http: 409, exit: 4)
 
   // CLI context
   public static let contextMissing = ErrorCode("context.missing", http: 400, exit: 2)
@@ -209,6 +214,7 @@ extension ErrorCode {
     confirmationMissing,
     idempotencyMismatch, unauthenticated, forbidden, csrf, rateLimited, linkInvalid, passwordWeak, orgNotSynthetic,
     storeLocked, storeFull, storeFailed, storeNewer, vaultUnreadable, vaultMissing, evidenceBroken, evidenceUnwritable,
+    evidenceSecret, evidenceFieldUnknown, evidenceUnpublished, evidenceUnclean, witnessRefused,
     contextMissing, contextCorrupt, controlPlaneUnreachable, hostUnknown, hostOffline, hostDraining, hostInUse,
     authorityLaggards, linkPathDegraded,
     enrolmentInvalid, enrolmentExpired, enrolmentUsed, linkForeignAuthority, linkClockSkew, linkRefused, linkLost,

@@ -8,6 +8,8 @@ public struct EvidenceRecord: Sendable {
   public let entry: EvidenceEntry
   /// The leaf hash (RFC 6962).
   public let hash: MerkleHash
+  /// The canonical JSON that is hashed.
+  let bytes: [UInt8]
 }
 
 /// Which entries to list: all that is given must hold.
@@ -78,13 +80,13 @@ extension EvidenceLog {
       .first.map(record)
   }
 
-  private func record(_ row: SQLRow) throws -> EvidenceRecord {
+  func record(_ row: SQLRow) throws -> EvidenceRecord {
     let index = try row.integer("entry_index")
     let bytes = try row.blob("bytes")
     guard let hash = MerkleHash(try row.blob("hash")), hash == Merkle.leaf(bytes),
       let entry = try? EvidenceEntry(parsing: bytes, index: index)
     else { throw EvidenceLog.broken(entry: index) }
-    return EvidenceRecord(index: index, entry: entry, hash: hash)
+    return EvidenceRecord(index: index, entry: entry, hash: hash, bytes: bytes)
   }
 
   static func broken(entry index: Int64) -> AWError {

@@ -1,5 +1,7 @@
 import Basics
+import Hygiene
 import Store
+import Vault
 
 /// The append-only record of acts, transitions and checks.
 ///
@@ -34,10 +36,22 @@ public struct EvidenceLog: Sendable {
   let nudges: AsyncStream<Void>
   private let nudged: AsyncStream<Void>.Continuation
   private let salt: @Sendable () -> [UInt8]
+  /// Looks for secrets in what is appended; nil lets everything pass.
+  let watch: SecretWatch?
+  /// Replaces what OpenClaw masked; nil leaves it.
+  let masks: Masks?
 
-  /// - Parameter salt: gives 16 random bytes for each redactable field.
-  public init(salt: @escaping @Sendable () -> [UInt8] = { [UInt8].random(count: Redactable.saltBytes) }) {
+  /// - Parameters:
+  ///   - salt: gives 16 random bytes for each redactable field.
+  ///   - watch: of the vault whose values must never be in the log.
+  ///   - masks: for text that came from OpenClaw.
+  public init(
+    salt: @escaping @Sendable () -> [UInt8] = { [UInt8].random(count: Redactable.saltBytes) },
+    watch: SecretWatch? = nil, masks: Masks? = nil
+  ) {
     self.salt = salt
+    self.watch = watch
+    self.masks = masks
     (nudges, nudged) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -46,15 +60,28 @@ public struct EvidenceLog: Sendable {
 
   /// Adds an entry in the caller's transaction and returns its index, counted from 0.
   ///
-  /// - Parameter redactable: fields of `entry.data` that may have to be erased one day.
-  /// - Throws: `usage` for an entry that cannot be one, `tooLarge` above 65,535 bytes, and what the store throws. The
-  ///   act must then fail with it: there is no act without evidence.
+  /// - Parameters:
+  ///   - redactable: fields of `entry.data` that may have to be erased one day.
+  ///   - stance: what is done when it would hold a secret.
+  /// - Throws: `usage` for an entry that cannot be one, `tooLarge` above 65,535 bytes, `evidenceSecret` when it would
+  ///   hold a secret that is not withheld, and what the store throws. The act must then fail with it: there is no act
+  ///   without evidence.
   @discardableResult
   public func append(
-    _ entry: EvidenceEntry, redactable: [Redactable] = [], in tx: Transaction
+    _ entry: EvidenceEntry, redactable: [Redactable] = [], secrets stance: SecretStance = .withhold, in tx: Transaction
   ) throws -> Int64 {
-    var (size, frontier) = try EvidenceLog.tree(tx)
     try check(entry, redactable)
+    var entry = entry
+    if let masks { entry.data = masks.remasked(entry.data) }
+    let screened = try screen(entry, redactable, stance)
+    let index = try write(screened.entry, screened.redactable, in: tx)
+    if !screened.found.isEmpty { try write(withheld(screened.found, in: entry, at: index), [], in: tx) }
+    return index
+  }
+
+  @discardableResult
+  private func write(_ entry: EvidenceEntry, _ redactable: [Redactable], in tx: Transaction) throws -> Int64 {
+    var (size, frontier) = try EvidenceLog.tree(tx)
     let committed = Redactable.commit(redactable, to: entry.data, salt: salt)
     var entry = entry
     entry.data = committed.data
@@ -125,37 +152,5 @@ public struct EvidenceLog: Sendable {
         next: "Do not change the database by hand. Run `aw evidence verify` and restore a backup.")
     }
     return (size, frontier)
-  }
-}
-
-// MARK: - Erasing
-
-extension EvidenceLog {
-  /// The redactable fields of an entry that were not erased, sorted by name, each checked against its commitment.
-  public func disclosures(of index: Int64, in tx: Transaction) throws -> [Redactable] {
-    guard let record = try record(at: index, in: tx) else { return [] }
-    let commitments = Set((record.entry.data["_sd"]?.arrayValue ?? []).compactMap(\.stringValue))
-    let rows = try tx.run(
-      "SELECT disclosure FROM evidence_disclosure WHERE entry_index = ? ORDER BY field", [.integer(index)])
-    return try rows.map { row in
-      let disclosure = try row.text("disclosure")
-      guard commitments.contains(Redactable.digest(ofDisclosure: disclosure)),
-        let field = Redactable(disclosure: disclosure)
-      else {
-        throw AWError(
-          .evidenceBroken, "A value kept beside evidence entry \(index) is not the one that the entry commits to.",
-          next: "Somebody changed the database. The entry itself can be trusted if `aw evidence verify` passes.")
-      }
-      return field
-    }
-  }
-
-  /// Deletes the value and the salt of one field for good. The log still verifies. False when there was none.
-  @discardableResult
-  public func erase(_ index: Int64, field: String, in tx: Transaction) throws -> Bool {
-    try !tx.run(
-      "DELETE FROM evidence_disclosure WHERE entry_index = ? AND field = ? RETURNING field",
-      [.integer(index), .text(field)]
-    ).isEmpty
   }
 }

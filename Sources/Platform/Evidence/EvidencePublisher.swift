@@ -102,6 +102,9 @@ public actor EvidencePublisher {
     return outcome
   }
 
+  /// The signed checkpoint of what is published; nil before the first.
+  func checkpointNote() throws -> [UInt8]? { try TileFolder(path: directory).read(TileFolder.checkpointName) }
+
   private func publishNow() async throws -> Int {
     var folder = try TileFolder(path: directory)
     let lock = try folder.lock(wait: EvidencePublisher.lockWait)

@@ -2,31 +2,6 @@ import Basics
 import Foundation
 import Vault
 
-/// One thing that is wrong with a published log.
-public struct EvidenceProblem: Sendable, Hashable, Codable {
-  /// The file, by its path in the folder of the log.
-  public let file: String
-  /// The first entry that is concerned; nil when the problem is not one of entries.
-  public let entry: Int?
-  public let what: String
-}
-
-/// The verdict on a published log.
-public struct EvidenceReport: Sendable, Codable {
-  /// How many entries the checkpoint signs; 0 when the checkpoint cannot be trusted.
-  public var size = 0
-  /// The signed root hash, lower-case hexadecimal; empty when the checkpoint cannot be trusted.
-  public var root = ""
-  /// The time in the last entry, RFC 3339.
-  public var newest: String?
-  /// By file and entry. Empty for a log that is intact.
-  public var problems: [EvidenceProblem] = []
-  /// Files that say nothing about the signed log: left by an interrupted run, or written after the checkpoint.
-  public var leftovers: [String] = []
-
-  public var isIntact: Bool { problems.isEmpty }
-}
-
 /// Checks a published log from its files alone: no database, no key of AW's.
 ///
 /// What it cannot see: that the whole folder, with its key, was replaced. Pass a `key` that you noted before.
@@ -43,14 +18,17 @@ public struct EvidenceVerifier {
   /// - Parameters:
   ///   - directory: the folder that holds `checkpoint`.
   ///   - key: the log's verifier key; nil to believe `log.vkey` in the folder.
+  ///   - cosigned: what a witness saw of this log; nil leaves its completeness unknown.
   /// - Throws: `notFound` when there is no such folder, `evidenceBroken` when a file cannot be read.
-  public static func verify(directory: String, key: EvidenceVerifierKey? = nil) throws -> EvidenceReport {
+  public static func verify(
+    directory: String, key: EvidenceVerifierKey? = nil, cosigned: CosignedCheckpoint? = nil
+  ) throws -> EvidenceReport {
     guard FileManager.default.fileExists(atPath: directory) else {
       throw AWError(.notFound, "There is no folder \(directory.quoted).", next: "Give the folder of the evidence log.")
     }
     var verifier = EvidenceVerifier(folder: try TileFolder(path: directory))
     do {
-      try verifier.run(key)
+      try verifier.run(key, cosigned)
     } catch let failure as FileFailure {
       throw AWError(
         .evidenceBroken, "The evidence log cannot be read: \(failure).",
@@ -62,7 +40,7 @@ public struct EvidenceVerifier {
 
   private init(folder: TileFolder) { self.folder = folder }
 
-  private mutating func run(_ given: EvidenceVerifierKey?) throws {
+  private mutating func run(_ given: EvidenceVerifierKey?, _ cosigned: CosignedCheckpoint?) throws {
     guard let key = try readKey(given) else { return }
     guard let note = try folder.read(TileFolder.checkpointName) else {
       return problem(TileFolder.checkpointName, nil, "it is missing")
@@ -77,10 +55,19 @@ public struct EvidenceVerifier {
     size = checkpoint.size
     report.size = size
     report.root = Hex.encode(checkpoint.root.bytes)
+    if let cosigned, size < cosigned.checkpoint.size {
+      report.completeness = .compare(cosigned, size: size, root: nil)
+    }
     // A log that lost its tiles must not be answered with a line for every entry.
     guard try readLeaves() else { return }
     decide(checkpoint.root)
-    try checkUpperLevels(rootFits: Merkle.root(leaves) == checkpoint.root)
+    let rootFits = Merkle.root(leaves) == checkpoint.root
+    // Only of what was signed can be said whether it is what the witness saw.
+    if let cosigned, rootFits, size >= cosigned.checkpoint.size {
+      report.completeness = .compare(
+        cosigned, size: size, root: Merkle.root(Array(leaves.prefix(cosigned.checkpoint.size))))
+    }
+    try checkUpperLevels(rootFits: rootFits)
     try checkOtherFiles()
   }
 

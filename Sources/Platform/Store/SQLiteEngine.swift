@@ -28,6 +28,8 @@ final class SQLiteEngine: StoreEngine {
     configuration.prepareDatabase { db in
       // A confirmed act must survive a power cut: in WAL mode only FULL syncs the log at every commit.
       try db.execute(sql: "PRAGMA synchronous = FULL")
+      // What is deleted is written over: a field of the evidence that was erased must not stay in a free page.
+      try db.execute(sql: "PRAGMA secure_delete = ON")
     }
     return configuration
   }

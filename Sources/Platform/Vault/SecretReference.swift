@@ -23,6 +23,11 @@ public struct SecretReference: Hashable, Sendable, Comparable, CustomStringConve
     self.text = text
   }
 
+  /// A name that the code of this room gives, which has the form.
+  static func ofTheVault(_ text: StaticString) -> SecretReference { SecretReference(known: "\(text)") }
+
+  private init(known text: String) { self.text = text }
+
   private static func isPart(_ part: Substring.UTF8View.SubSequence) -> Bool {
     guard let first = part.first, isAlphanumeric(first), part.count <= partCharactersMax else { return false }
     return part.allSatisfy { isAlphanumeric($0) || "-_.".utf8.contains($0) }

@@ -6,7 +6,7 @@ import Foundation
 /// Only a `SecretReference` leaves this room for the database; the value stays here. Several processes may use the same
 /// file: each change is made under an exclusive lock on `<file>.lock`, on what the file holds at that moment.
 public actor Vault {
-  private struct Stamp: Equatable {
+  struct Stamp: Equatable, Sendable {
     let device: UInt, inode: UInt, size: Int, seconds: Int, nanoseconds: Int
   }
 
@@ -15,19 +15,24 @@ public actor Vault {
 
   private let path: String
   private let key: VaultKey
+  private let clock: WallClock
+  /// Finds the values of this vault in what is about to be written.
+  public nonisolated let watch: SecretWatch
   private var cached: (stamp: Stamp, file: VaultFile)?
 
   /// Opens the vault in `file`, which is made by the first `put`.
   ///
   /// - Throws: `vaultUnreadable` when the file was damaged or changed, or was sealed with another key.
-  public static func open(file: String, key: VaultKey) throws -> Vault {
+  public static func open(file: String, key: VaultKey, clock: WallClock = .system) throws -> Vault {
     _ = try Vault.read(file, key: key)
-    return Vault(path: file, key: key)
+    return Vault(path: file, key: key, clock: clock)
   }
 
-  private init(path: String, key: VaultKey) {
+  private init(path: String, key: VaultKey, clock: WallClock) {
     self.path = path
     self.key = key
+    self.clock = clock
+    watch = SecretWatch(path: path, key: key)
   }
 
   /// Stores a secret, in the place of the one that is there.
@@ -78,7 +83,9 @@ public actor Vault {
   }
 
   /// Every reference that has a secret, sorted.
-  public func references() throws -> [SecretReference] { try current().entries.keys.sorted() }
+  public func references() throws -> [SecretReference] {
+    try current().entries.keys.filter { $0 != RetiredForms.reference }.sorted()
+  }
 
   // MARK: - The file
 
@@ -87,10 +94,17 @@ public actor Vault {
       let lock = try FileLock(path + ".lock", wait: Vault.lockWait)
       return try withExtendedLifetime(lock) {
         var (file, _) = try Vault.read(path, key: key)
-        let before = file.bytes
+        let (before, old) = (file.bytes, file)
         let value = try body(&file)
+        try RetiredForms.note(old, to: &file, key: key, at: clock.now)
         let after = file.bytes
-        if after != before { try DurableFile.replace(path, with: after, mode: 0o600) }
+        guard after != before else { return value }
+        try DurableFile.replace(path, with: after, mode: 0o600)
+        // Nobody else replaces it before the lock is let go, so it need not be read again.
+        if let stamp = Vault.stamp(of: path) {
+          cached = (stamp, file)
+          watch.take(file, stamp)
+        }
         return value
       }
     } catch let failure as FileFailure {
@@ -100,11 +114,16 @@ public actor Vault {
 
   /// The file as it is now; parsed again only when another process, or this one, has replaced it.
   private func current() throws -> VaultFile {
-    var status = stat()
-    if stat(path, &status) == 0, let cached, cached.stamp == Vault.stamp(status) { return cached.file }
+    if let cached, cached.stamp == Vault.stamp(of: path) { return cached.file }
     let (file, stamp) = try Vault.read(path, key: key)
     cached = stamp.map { ($0, file) }
     return file
+  }
+
+  /// Changes with the file; nil when there is none.
+  static func stamp(of path: String) -> Stamp? {
+    var status = stat()
+    return stat(path, &status) == 0 ? stamp(status) : nil
   }
 
   private static func stamp(_ status: stat) -> Stamp {
@@ -113,7 +132,7 @@ public actor Vault {
       seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
   }
 
-  private static func read(_ path: String, key: VaultKey) throws -> (file: VaultFile, stamp: Stamp?) {
+  static func read(_ path: String, key: VaultKey) throws -> (file: VaultFile, stamp: Stamp?) {
     do {
       guard let (bytes, status) = try DurableFile.read(path) else { return (VaultFile(key: key), nil) }
       return (try VaultFile(parsing: bytes, key: key), stamp(status))

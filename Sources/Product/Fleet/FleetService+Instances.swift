@@ -1,6 +1,7 @@
 import Access
 import Basics
 import Evidence
+import Hygiene
 import Gateway
 import Link
 import Store
@@ -139,7 +140,8 @@ extension FleetService {
     guard case .lines(let printed) = reply else {
       throw AWError(.runtimeFailed, "The Host answered something else than lines.", next: "Update its Connector.")
     }
-    return printed
+    // OpenClaw masks what it takes for secrets, but leaves ten characters of each.
+    return printed.map { masks.remasked($0) }
   }
 
   static func unknown(_ slug: Slug) -> AWError {

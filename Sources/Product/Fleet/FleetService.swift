@@ -5,6 +5,7 @@ import Events
 import Evidence
 import Foundation
 import Gateway
+import Hygiene
 import Link
 import Store
 import Vault
@@ -44,6 +45,8 @@ public struct FleetService: Sendable {
   let outbox: EventOutbox
   let model: FixtureModel?
   let share: FleetShare
+  /// For what Instances print.
+  let masks: Masks
   var paths: ControlPaths { walk.paths }
   /// Told after every act that changed something, for live pages.
   let changed: @Sendable (FleetChange) -> Void
@@ -51,7 +54,7 @@ public struct FleetService: Sendable {
   /// - Parameter model: the endpoint of synthetic Orgs; without one no Instance is created.
   public init(
     acts: Acts, store: Store, walk: ChainWalk, outbox: EventOutbox, engine: WorkEngine, share: FleetShare,
-    model: FixtureModel?, changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
+    masks: Masks, model: FixtureModel?, changed: @escaping @Sendable (FleetChange) -> Void = { _ in }
   ) {
     self.acts = acts
     self.store = store
@@ -61,6 +64,7 @@ public struct FleetService: Sendable {
     gateway = walk.gateway
     self.engine = engine
     self.share = share
+    self.masks = masks
     self.model = model
     self.changed = changed
   }

@@ -77,11 +77,15 @@ struct LogScene {
 
 /// The independent verifier, run on several folders at once.
 enum PythonVerifier {
-  static func verify(_ directories: [String], key: String? = nil) throws -> (reports: [EvidenceReport], exit: Int32) {
+  static func verify(
+    _ directories: [String], key: String? = nil, witness: (key: String, note: String)? = nil
+  ) throws -> (reports: [EvidenceReport], exit: Int32) {
     let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "verify_evidence.py")
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = ["python3", script.path] + (key.map { ["--key", $0] } ?? []) + directories
+    process.arguments =
+      ["python3", "-B", script.path] + (key.map { ["--key", $0] } ?? [])
+      + (witness.map { ["--witness", $0.key, "--cosigned", $0.note] } ?? []) + directories
     let output = Pipe()
     process.standardOutput = output
     try process.run()
@@ -102,6 +106,11 @@ struct Verdict: Hashable {
   let newest: String?
   let places: Set<Place>
   let leftovers: Set<String>
+  let entries: Int?
+  let completeness: EvidenceCompleteness.Verdict
+  let witness: String?
+  let seen: Int?
+  let seenAt: Timestamp?
 
   init(_ report: EvidenceReport) {
     size = report.size
@@ -109,5 +118,8 @@ struct Verdict: Hashable {
     newest = report.newest
     places = Set(report.problems.map { Place(file: $0.file, entry: $0.entry) })
     leftovers = Set(report.leftovers)
+    entries = report.entries
+    completeness = report.completeness.verdict
+    (witness, seen, seenAt) = (report.completeness.witness, report.completeness.size, report.completeness.at)
   }
 }

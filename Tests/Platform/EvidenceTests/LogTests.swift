@@ -41,6 +41,28 @@ struct LogTests {
     }
   }
 
+  @Test("the bytes of a field that was erased are nowhere in the database's file")
+  func erasedBytes() async throws {
+    try await TestStores.withLocation(.sqlite) { location in
+      guard case .sqlite(let path) = location else { return }
+      let log = EvidenceLog()
+      func with<Value: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Value) async throws -> Value {
+        let store = try await Store.open(location, migrations: EvidenceLog.migrations, logger: TestStores.logger)
+        let value = try await store.write(body)
+        await store.close()
+        return value
+      }
+      let disclosure = try await with { tx in
+        for number in 0..<40 { try log.append(LogScene.entry(number), redactable: [Redactable("who", "Zoë")], in: tx) }
+        return try tx.run("SELECT disclosure FROM evidence_disclosure WHERE entry_index = 7").first?.text("disclosure")
+      }
+      let needle = Data(try #require(disclosure).utf8)
+      #expect(try Data(contentsOf: URL(filePath: path)).range(of: needle) != nil)
+      #expect(try await with { try log.erase(7, field: "who", in: $0) })
+      #expect(try Data(contentsOf: URL(filePath: path)).range(of: needle) == nil)
+    }
+  }
+
   @Test("pages and filters list newest first", arguments: TestEngine.available)
   func list(engine: TestEngine) async throws {
     try await LogScene.with(engine) { scene in

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Verifies published evidence logs: a second implementation that shares no code with AW and needs nothing installed.
+"""Verifies published evidence logs and bundles: a second implementation that shares no code with AW and needs nothing
+installed.
 
-    verify_evidence.py [--key VKEY] DIRECTORY...
+    verify_evidence.py [--key VKEY] [--witness VKEY --cosigned NOTE] PATH...
 
-Prints one JSON object for each directory. Exit code: 0 all intact, 1 problems found, 2 wrong usage.
+A path is the folder of a log, or the file of a bundle. Prints one JSON object for each, with two verdicts that are never
+one: the problems of integrity, and what is known of completeness. Exit code: 0 all intact and no witness contradicted,
+1 otherwise, 2 wrong usage.
 """
 import base64
 import binascii
+import datetime
 import hashlib
 import json
 import os
@@ -112,14 +116,14 @@ def strict_base64(text):
     return data if base64.b64encode(data).decode() == text else None
 
 
-def parse_key(data):
+def parse_key(data, kind=1):
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return None
     match = re.fullmatch(r"([^\s+]+)\+([0-9a-f]{8})\+(\S+)\n", text)
     key = strict_base64(match[3]) if match else None
-    if key is None or len(key) != 33 or key[0] != 1:
+    if key is None or len(key) != 33 or key[0] != kind:
         return None
     name = match[1].encode()
     if hashlib.sha256(name + b"\n" + key).digest()[:4].hex() != match[2]:
@@ -145,6 +149,78 @@ def parse_checkpoint(note, key):
             if signature_is_valid(public, body + b"\n", signature[4:]):
                 return int(lines[1]), root
     return None
+
+
+# Witnesses: cosignature/v1 says that at a time the log went on from what the witness had cosigned before.
+
+
+def parse_cosigned(note, log_key, witness_key):
+    signed = parse_checkpoint(note, log_key)
+    if signed is None:
+        return None
+    name, public, key_id = witness_key
+    body, _, signatures = note.partition(b"\n\n")
+    for line in signatures.split(b"\n"):
+        start = "\u2014 ".encode() + name + b" "
+        data = strict_base64(line[len(start) :].decode("ascii", "replace")) if line.startswith(start) else None
+        if data is None or len(data) != 76 or data[:4] != key_id:
+            continue
+        seconds = int.from_bytes(data[4:12], "big")
+        if signature_is_valid(public, b"cosignature/v1\ntime %d\n%s\n" % (seconds, body), data[12:]):
+            at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            return {"witness": name.decode(), "size": signed[0], "root": signed[1], "at": at}
+    return None
+
+
+def completeness(verdict, cosigned, says):
+    seen = cosigned or {}
+    return {"verdict": verdict, "witness": seen.get("witness"), "size": seen.get("size"), "at": seen.get("at"),
+            "says": says}
+
+
+UNKNOWN = completeness("unknown", None, "no witness was asked")
+
+
+def compare(cosigned, root):
+    """With what the same number of entries hashes to here; None when there are fewer."""
+    if root is None:
+        return completeness("truncated", cosigned, "the witness saw more entries than there are")
+    if root != cosigned["root"]:
+        return completeness("forked", cosigned, "the witness saw other entries")
+    return completeness("witnessed", cosigned, "what the witness saw is here; of later entries nothing is known")
+
+
+# The proofs of RFC 6962.
+
+
+def inclusion_is_valid(leaf, index, size, proof, root):
+    if not 0 <= index < size:
+        return False
+    node, last, value = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if node % 2 or node == last:
+            value = hashlib.sha256(b"\1" + sibling + value).digest()
+            while node % 2 == 0 and node:
+                node, last = node // 2, last // 2
+        else:
+            value = hashlib.sha256(b"\1" + value + sibling).digest()
+        node, last = node // 2, last // 2
+    return last == 0 and value == root
+
+
+def parse_proof(text):
+    head, gap, checkpoint = text.partition("\n\n")
+    lines = head.split("\n")
+    if not gap or len(lines) < 2 or lines[0] != "c2sp.org/tlog-proof@v1":
+        return None
+    if not re.fullmatch(r"index (0|[1-9][0-9]*)", lines[1]):
+        return None
+    hashes = [strict_base64(line) for line in lines[2:]]
+    if any(value is None or len(value) != 32 for value in hashes):
+        return None
+    return int(lines[1][6:]), hashes, checkpoint
 
 
 def tile_name(kind, index, count):
@@ -204,6 +280,7 @@ class Verifier:
         self.problems, self.leftovers, self.used = [], [], set()
         self.size, self.root, self.newest = 0, b"", None
         self.leaves, self.undecided = [], []
+        self.completeness = UNKNOWN
 
     def problem(self, file, entry, what):
         self.problems.append({"file": file, "entry": entry, "what": what})
@@ -215,7 +292,14 @@ class Verifier:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def run(self, given):
+    def report(self):
+        report = {"size": self.size, "root": self.root.hex(), "newest": self.newest}
+        report["problems"] = sorted(self.problems, key=lambda p: (p["file"], p["entry"] or 0))
+        report["leftovers"] = sorted(self.leftovers)
+        report["completeness"] = self.completeness
+        return report
+
+    def run(self, given, witness=None):
         data = self.read("log.vkey")
         own = parse_key(data) if data is not None else None
         if own is None and (data is not None or given is None):
@@ -231,9 +315,16 @@ class Verifier:
             return self.problem("checkpoint", None, "it is missing, malformed or not signed by the log's key")
         self.size, self.root = checkpoint
         self.used = {"checkpoint", "log.vkey"}
+        cosigned = parse_cosigned(witness[1], key, witness[0]) if witness else None
+        if witness and cosigned is None:
+            self.problem("cosigned", None, "it is not a checkpoint of this log that the witness cosigned")
+        if cosigned and self.size < cosigned["size"]:
+            self.completeness = compare(cosigned, None)
         if not self.read_leaves():
             return
         self.decide()
+        if cosigned and self.size >= cosigned["size"] and tree_root(self.leaves) == self.root:
+            self.completeness = compare(cosigned, tree_root(self.leaves[: cosigned["size"]]))
         self.check_upper_levels()
         self.check_other_files()
 
@@ -373,26 +464,119 @@ class Verifier:
                 self.problem(name, (first + offset) * span, "it differs from the newer form of the tile")
 
 
+class BundleVerifier:
+    def __init__(self, path):
+        self.path, self.problems, self.entries = path, [], 0
+        self.size, self.root, self.newest, self.completeness = 0, b"", None, UNKNOWN
+
+    def problem(self, entry, what):
+        self.problems.append({"file": "bundle", "entry": entry, "what": what})
+
+    def report(self):
+        report = {"size": self.size, "root": self.root.hex(), "newest": self.newest, "entries": self.entries}
+        report["problems"] = sorted(self.problems, key=lambda p: p["entry"] or 0)
+        report["leftovers"], report["completeness"] = [], self.completeness
+        return report
+
+    def run(self, given, witness=None):
+        try:
+            with open(self.path, "rb") as file:
+                bundle = json.loads(file.read().decode("utf-8"))
+            note, entries = bundle["checkpoint"].encode(), bundle["entries"]
+            if bundle["bundle"] != "aw-evidence-bundle/1" or not all(isinstance(e["index"], int) for e in entries):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return self.problem(None, "it is no evidence bundle")
+        self.entries = len(entries)
+        own = parse_key((str(bundle.get("log")) + "\n").encode())
+        if own is None:
+            self.problem(None, "the log's key in it is none")
+        if given and own and given != own:
+            self.problem(None, "the log's key in it is not the one that was given")
+        key = given or own
+        signed = parse_checkpoint(note, key) if key else None
+        if signed is None:
+            return self.problem(None, "its checkpoint is malformed or not signed by the log's key") if key else None
+        self.size, self.root = signed
+        cosigned = parse_cosigned(witness[1], key, witness[0]) if witness else None
+        if cosigned and self.size > cosigned["size"]:
+            self.completeness = completeness("unknown", cosigned, "only the log itself can show it")
+        elif cosigned:
+            self.completeness = compare(cosigned, self.root if self.size == cosigned["size"] else None)
+        last = -1
+        for item in entries:
+            index = item["index"]
+            if index <= last:
+                self.problem(index, "it is not in order")
+            last = index
+            what = self.item_problem(item, bundle)
+            if what:
+                self.problem(index, what)
+            elif item.get("entry") is not None:
+                self.newest = json.loads(item["entry"])["at"]
+
+    def item_problem(self, item, bundle):
+        proof = parse_proof(item["proof"])
+        if proof is None or proof[0] != item["index"]:
+            return "its proof is malformed"
+        if proof[2] != bundle["checkpoint"]:
+            return "its proof has another checkpoint"
+        commitments = []
+        if item.get("entry") is not None:
+            data = item["entry"].encode()
+            what = entry_problem(data, item["index"])
+            if what:
+                return what
+            entry = json.loads(data)
+            if not self.in_scope(entry, bundle["scope"]):
+                return "it is not of what the bundle is about"
+            commitments = entry["data"].get("_sd", []) if isinstance(entry["data"], dict) else []
+            leaf = leaf_hash(data)
+        else:
+            try:
+                leaf = bytes.fromhex(item["hash"])
+            except (KeyError, TypeError, ValueError):
+                return "it has neither an entry nor a hash"
+        if not inclusion_is_valid(leaf, item["index"], self.size, proof[1], self.root):
+            return "the entry was changed, or is not in the log"
+        for disclosure in item.get("disclosures", []):
+            digest = base64.urlsafe_b64encode(hashlib.sha256(disclosure.encode()).digest()).decode().rstrip("=")
+            if digest not in commitments:
+                return "a value beside it is not the one that the entry commits to"
+        return None
+
+    def in_scope(self, entry, scope):
+        wanted = [("org", entry.get("org")), ("act", entry.get("act")), ("subject", entry.get("subject", {}).get("id"))]
+        if any(scope.get(name) is not None and scope[name] != value for name, value in wanted):
+            return False
+        # Times of one form and one zone compare as texts.
+        since, until = scope.get("since"), scope.get("until")
+        return (since is None or entry["at"] >= since) and (until is None or entry["at"] <= until)
+
+
 def main(arguments):
-    given = None
-    if arguments[:1] == ["--key"]:
-        given = parse_key((arguments[1] + "\n").encode()) if len(arguments) > 1 else None
-        if given is None:
+    given, witness_key, note = None, None, None
+    while arguments[:1] and arguments[0] in ("--key", "--witness", "--cosigned") and len(arguments) > 1:
+        option, value, arguments = arguments[0], arguments[1], arguments[2:]
+        if option == "--cosigned":
+            with open(value, "rb") as file:
+                note = file.read()
+            continue
+        parsed = parse_key((value + "\n").encode(), 1 if option == "--key" else 4)
+        if parsed is None:
             print("not a verifier key", file=sys.stderr)
             return 2
-        arguments = arguments[2:]
-    if not arguments or not all(os.path.isdir(directory) for directory in arguments):
+        given, witness_key = (parsed, witness_key) if option == "--key" else (given, parsed)
+    if not arguments or not all(map(os.path.exists, arguments)) or (witness_key is None) != (note is None):
         print(__doc__, file=sys.stderr)
         return 2
     broken = False
-    for directory in arguments:
-        verifier = Verifier(directory)
-        verifier.run(given)
-        broken = broken or bool(verifier.problems)
-        report = {"size": verifier.size, "root": verifier.root.hex(), "newest": verifier.newest}
-        report["problems"] = sorted(verifier.problems, key=lambda p: (p["file"], p["entry"] or 0))
-        report["leftovers"] = sorted(verifier.leftovers)
-        print(json.dumps(report))
+    for path in arguments:
+        verifier = Verifier(path) if os.path.isdir(path) else BundleVerifier(path)
+        verifier.run(given, (witness_key, note) if note is not None else None)
+        contradicted = verifier.completeness["verdict"] in ("truncated", "forked")
+        broken = broken or bool(verifier.problems) or contradicted
+        print(json.dumps(verifier.report()))
     return 1 if broken else 0
 
 

@@ -19,6 +19,8 @@ public enum Permission: String, Sendable, CaseIterable, Codable {
   case operatorInvite = "operator.invite"
   case tokenManage = "token.manage"
   case evidenceRead = "evidence.read"
+  /// Scanning it, erasing fields, and letting stay what a scan found.
+  case evidenceManage = "evidence.manage"
 }
 
 /// What an actor counts as at this moment, as the database says inside the transaction of the act.

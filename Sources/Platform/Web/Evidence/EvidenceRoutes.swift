@@ -8,16 +8,20 @@ public struct EvidenceRoutes: Sendable {
   let log: EvidenceLog
   let publisher: EvidencePublisher
   let store: Store
+  let service: EvidenceService
   /// Where the published copy lies on the control plane's machine.
   let directory: String
 
   public static let topic = "evidence"
   private static let itemsPerPage = 50
 
-  public init(log: EvidenceLog, publisher: EvidencePublisher, store: Store, directory: String) {
+  public init(
+    log: EvidenceLog, publisher: EvidencePublisher, store: Store, service: EvidenceService, directory: String
+  ) {
     self.log = log
     self.publisher = publisher
     self.store = store
+    self.service = service
     self.directory = directory
   }
 
@@ -39,7 +43,7 @@ public struct EvidenceRoutes: Sendable {
       ) { _ in try .json(encoding: try await state()) },
       .page("/evidence", "The evidence log.", .evidenceRead) { try await page($0) },
       .page("/evidence/{index}", "One evidence entry.", .evidenceRead) { try await entryPage($0) },
-    ]
+    ] + keeping + keepingForms
   }
 
   private static let filters: [RouteSchema.Query] = [
@@ -80,7 +84,7 @@ public struct EvidenceRoutes: Sendable {
     return try await store.read { tx in try log.list(before: before, limit: limit, filter: wanted, in: tx) }
   }
 
-  private func entry(_ request: WebRequest) async throws -> EvidenceRecord {
+  func entry(_ request: WebRequest) async throws -> EvidenceRecord {
     let text = try request.text("index")
     let log = log
     guard let index = Int64(text), let record = try await store.read({ try log.record(at: index, in: $0) }) else {
@@ -111,8 +115,12 @@ public struct EvidenceRoutes: Sendable {
     if read.count > records.count, let last = records.last {
       older = .string("/evidence?" + (kept + ["before=\(last.index)"]).joined(separator: "&"))
     }
+    let reading = try await service.newest()
     let values: JSONValue = [
-      "log": try JSONValue(encoding: try await state()), "directory": .string(directory),
+      "log": try JSONValue(encoding: try await state()),
+      "hygiene": try reading.map { try JSONValue(encoding: HygieneView($0)) } ?? .null,
+      "completeness": .string(EvidenceCompleteness.always), "mayManage": .bool(request.caller?.role == .owner),
+      "directory": .string(directory),
       "entries": .array(records.map { Self.row($0) }), "hasEntries": .bool(!records.isEmpty), "older": older,
       "kind": .string(request.query("kind") ?? ""), "subject": .string(request.query("subject") ?? ""),
       "filtered": .bool(!kept.isEmpty),
@@ -128,6 +136,7 @@ public struct EvidenceRoutes: Sendable {
     values["act"] = .string(record.entry.act ?? "")
     values["subjectID"] = .string(record.entry.subject?.id ?? "")
     values["data"] = .string(record.entry.data.indented)
+    values.merge(try await keepingValues(of: record.index, request)) { $1 }
     return .page(Page("Evidence entry \(record.index)", template: "evidence-entry", values: .object(values)))
   }
 

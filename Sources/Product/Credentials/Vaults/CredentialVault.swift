@@ -47,8 +47,15 @@ public struct CredentialVaults: Sendable {
       case .aws(let settings): keepers[name] = try AWSVault(settings, clock: clock)
       }
     }
-    self.sources = sources
-    self.keepers = keepers
+    // What is in the sealed file is known already.
+    self.sources = sources.reduce(into: [:]) {
+      $0[$1.key] = WatchedSource(source: $1.value, name: $1.key, watch: sealed.watch)
+    }
+    self.keepers = keepers.reduce(into: [:]) {
+      $0[$1.key] =
+        $1.key == VaultSettings.sealed
+        ? $1.value : WatchedKeeper(keeper: $1.value, name: $1.key, watch: sealed.watch)
+    }
     writes = settings.writes ?? VaultSettings.sealed
   }
 
