@@ -103,7 +103,8 @@ let reach: [Target] = [
       "Basics", "Addresses", "Link", "OpenClaw", crypto, logging, nioCore, nioPosix, nioSSL, nioTLS, subprocess,
       systemPackage,
     ]),
-  room("SecretExec", "Reach/SecretExec", []),
+  .systemLibrary(name: "CDumps", path: "Sources/Reach/CDumps"),
+  room("SecretExec", "Reach/SecretExec", ["CDumps"]),
   room(
     "Connector", "Reach/Connector",
     [
@@ -123,8 +124,8 @@ let product: [Target] = [
   room(
     "Credentials", "Product/Credentials",
     [
-      "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto,
-      logging, httpClient, nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
+      "Basics", "Addresses", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "OpenClaw", "Link",
+      "Fleet", crypto, cryptoExtras, logging, httpClient, nioCore, nioHTTP1, nioSSL, subprocess, systemPackage,
     ], resources: [.copy("Pages/Templates")]),
   room(
     "Onboarding", "Product/Onboarding",
@@ -149,8 +150,8 @@ let synthetic: [Target] = [
   room(
     "Synthetic", "Synthetic",
     [
-      "Basics", crypto, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency, nioFoundation, httpClient,
-      lifecycle, unixSignals, subprocess, systemPackage,
+      "Basics", crypto, cryptoExtras, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket, nioConcurrency,
+      nioFoundation, httpClient, lifecycle, unixSignals, subprocess, systemPackage,
     ])
 ]
 
@@ -245,10 +246,8 @@ let roomTests: [Target] = [
   tests(
     "CredentialsTests", "Product/CredentialsTests",
     [
-      "Credentials", "Synthetic", "Fleet", "OpenClaw", "Link", "Access", "Evidence", "Work", "Store", "Vault",
-      "Events", "Basics", "TestSupport", crypto,
-      logging,
-      nioCore, nioPosix, nioHTTP1,
+      "Credentials", "Synthetic", "Addresses", "Fleet", "OpenClaw", "Link", "Access", "Evidence", "Work", "Store",
+      "Vault", "Events", "Basics", "TestSupport", crypto, cryptoExtras, logging, nioCore, nioPosix, nioHTTP1,
     ]),
   tests(
     "OnboardingTests", "Product/OnboardingTests",

@@ -60,17 +60,22 @@ public enum InstanceConfiguration {
     public var ref: SecretRef
     /// Where a model provider is asked, in the form of OpenAI's completions; nil leaves it out of the configuration.
     public var completions: String?
+    /// Of a channel: what stands beside the key and is no secret.
+    public var settings: [String: String]
 
-    public init(path: String, ref: SecretRef, completions: String?) {
+    public init(path: String, ref: SecretRef, completions: String?, settings: [String: String] = [:]) {
       self.path = path
       self.ref = ref
       self.completions = completions
+      self.settings = settings
     }
   }
 
   public static let tokenVariable = "OPENCLAW_GATEWAY_TOKEN"
   /// From this release on the terminal can be switched off.
   static let terminalSince = GatewayVersion(2026, 7, 2)
+  /// From this release on Google Chat's account is a reference by the name of its key; before it had one beside it.
+  static let googleChatSince = GatewayVersion(2026, 8, 0)
 
   /// - Parameter version: the release that will read it; nil when it is not known yet: then only keys that every
   ///   supported release knows are written.
@@ -93,7 +98,7 @@ public enum InstanceConfiguration {
       defaults["model"] = primary.map { ["primary": .string($0)] }
       document["models"] = ["pricing": ["enabled": false], "providers": .object(providers)]
     }
-    let channels = channels(settings)
+    let channels = channels(settings, version)
     if !channels.isEmpty { document["channels"] = .object(channels) }
     // Agents are a list before 2026.8 and a map after it. The agent `main` is there without being named in either.
     document["agents"] = ["defaults": .object(defaults)]
@@ -121,15 +126,24 @@ public enum InstanceConfiguration {
   }
 
   /// Channels have their credential, and are switched off: what is a fixture is not to be sent to a real vendor.
-  private static func channels(_ settings: Settings) -> [String: JSONValue] {
+  private static func channels(_ settings: Settings, _ version: GatewayVersion?) -> [String: JSONValue] {
     guard settings.resolvesSecrets else { return [:] }
-    var channels: [String: JSONValue] = [:]
+    var channels: [String: [String: JSONValue]] = [:]
     for secret in settings.secrets {
       let parts = secret.path.split(separator: ".").map(String.init)
       guard parts.count == 3, parts[0] == "channels" else { continue }
-      channels[parts[1]] = .object(["enabled": false, parts[2]: reference(secret.ref)])
+      // A channel can have several: a bot's token and that of its app.
+      channels[parts[1], default: ["enabled": false]][key(of: secret.path, version) ?? parts[2]] =
+        reference(secret.ref)
+      for (name, value) in secret.settings { channels[parts[1]]?[name] = .string(value) }
     }
-    return channels
+    return channels.mapValues { .object($0) }
+  }
+
+  /// What a key is called in a release that calls it otherwise; nil when it is the last part of its path.
+  private static func key(of path: String, _ version: GatewayVersion?) -> String? {
+    guard path == "channels.googlechat.serviceAccount", let version, version < googleChatSince else { return nil }
+    return "serviceAccountRef"
   }
 
   /// AW as OpenClaw's exec provider. The Connector sets the variable, which OpenClaw puts in: where the program lies on

@@ -82,16 +82,21 @@ struct Browser: Sendable {
     while try await run(isOpen).boolValue != true { try await click("\(selector) summary") }
   }
 
-  /// A live page may exchange an element between finding and using it; then it is found again.
+  /// A live page may exchange an element between finding and using it, or move it from below the pointer; then it is
+  /// found again.
   private func act(_ verb: String, _ body: JSONValue, on selector: String) async throws {
     for last in [false, false, false, true] {
       do {
         _ = try await send(.POST, "/element/\(try await find(selector))/\(verb)", body)
         return
-      } catch let failed as Failed where failed.description.contains("stale element") && !last {
+      } catch let failed as Failed where Self.isMoved(failed) && !last {
         continue
       }
     }
+  }
+
+  private static func isMoved(_ failed: Failed) -> Bool {
+    ["stale element", "click intercepted"].contains { failed.description.contains($0) }
   }
 
   /// Presses keys, one after the other, wherever the focus is.
@@ -156,6 +161,14 @@ struct Browser: Sendable {
   func screenshot() async throws -> Data {
     let text = try #require(try await send(.GET, "/screenshot").stringValue)
     return try #require(Data(base64Encoded: text))
+  }
+
+  /// Also what lies below the edge of the window.
+  func wholePage() async throws -> Data {
+    let answer = try await send(
+      .POST, "/goog/cdp/execute",
+      ["cmd": "Page.captureScreenshot", "params": ["format": "png", "captureBeyondViewport": true]])
+    return try #require(answer["data"]?.stringValue.flatMap { Data(base64Encoded: $0) })
   }
 
   /// What the browser complained of since it was last asked: scripts that failed, and what the page may not load.

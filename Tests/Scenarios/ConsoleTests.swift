@@ -130,6 +130,7 @@ struct ConsoleTests {
       let text = try await browser.text()
       #expect(text.contains(word), "\(word)")
     }
+    try await pressed(browser)
     let mark = "document.body.dataset.sameLoad = 'yes'"
     try await browser.run(mark)
     let stopped = try await Programs.run(["instance", "stop", "acme-main", "--context", data + "/context.json"])
@@ -145,6 +146,19 @@ struct ConsoleTests {
     #expect(try await browser.run("return document.querySelector('#remove button').disabled").boolValue == false)
     try await browser.open(url + "/instances/acme-main/logs")
     try await browser.until("listening")
+  }
+
+  /// While somebody presses, nothing is exchanged below the pointer; what was missed comes after the click.
+  private func pressed(_ browser: Browser) async throws {
+    let marked = "document.querySelector('[data-live][id] i.pressed') !== null"
+    let script = """
+      document.querySelector("[data-live][id]").insertAdjacentHTML("beforeend", "<i class=pressed></i>");
+      dispatchEvent(new PointerEvent("pointerdown"));
+      return refresh().then(() => \(marked));
+      """
+    #expect(try await browser.run(script).boolValue == true)
+    try await browser.run("dispatchEvent(new PointerEvent('pointerup'))")
+    while try await browser.run("return " + marked).boolValue == true { await Task.yield() }
   }
 
   /// What happened, with its evidence, under a plot that the server drew.

@@ -27,7 +27,10 @@ struct Gating: Sendable {
   }
 
   static func endpointsText(at port: Int) -> String {
-    let names = ["openrouter", "openai", "anthropic", "gemini", "telegram", "slack", "discord"]
+    let names = [
+      "openrouter", "openai", "anthropic", "gemini", "telegram", "slack", "discord", "microsoft", "google", "twilio",
+      "matrix",
+    ]
     let table = Dictionary(
       uniqueKeysWithValues: names.map { ($0, JSONValue.string("http://127.0.0.1:\(port)/endpoints/\($0)")) })
     return JSONValue.object(table).canonical

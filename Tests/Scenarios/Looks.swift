@@ -26,10 +26,19 @@ extension Browser {
         let picture = try await screenshot()
         #expect(picture.count > 5_000)
         pictures.insert(picture)
+        try await keep(name, width: width, dark: dark)
       }
     }
     try await look(width: 1_280, height: 800, dark: false)
     return pictures
+  }
+
+  /// For people: the whole page as a picture in the folder that `AW_LOOKS` names.
+  private func keep(_ name: String, width: Int, dark: Bool) async throws {
+    guard let folder = ProcessInfo.processInfo.environment["AW_LOOKS"] else { return }
+    let title = String(name.map { $0.isLetter || $0.isNumber ? $0 : "-" })
+    let file = "\(folder)/\(title)-\(width)\(dark ? "-dark" : "").png"
+    try await wholePage().write(to: URL(filePath: file))
   }
 
   /// Fields without a label, and what can be pressed but says nothing (WCAG 2.2, success criterion 4.1.2).

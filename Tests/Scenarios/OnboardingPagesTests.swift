@@ -8,6 +8,7 @@ import Fleet
 import Foundation
 import Onboarding
 import Store
+import Synthetic
 import Testing
 import Web
 
@@ -147,7 +148,10 @@ struct OnboardingPagesTests {
         try await browser.click("main form button[type=submit]")
         try await browser.until("Both edits")
         let shown = try await browser.text("#conflict")
-        for word in ["Ada Lovelace", "Grace Hopper", "ada@example.com", "grace@example.com", "system/local"] {
+        for word in [
+          "Ada Lovelace", "Grace Hopper", "ada@example.com", "grace@example.com",
+          "somebody on the control plane's machine",
+        ] {
           #expect(shown.contains(word), "\(shown)")
         }
         #expect(
@@ -212,9 +216,10 @@ struct OnboardingPagesTests {
     #expect(try await customer.run("\(field) f.value + '|' + f.name + '|' + f.autocomplete").stringValue == "||off")
     // A value of the wrong shape does not use the link up, and is not said back.
     try await Self.enter(customer, "not-a-key-at-all")
-    try await customer.until("does not have the form of a fixture")
-    // A customer has no command line.
-    #expect(try await !customer.text().contains("aw credential"))
+    try await customer.until("This is not the test value that is asked for.")
+    // A customer has no command line, and no words of AW's own.
+    let said = try await customer.text()
+    #expect(!said.contains("aw credential") && !said.contains("fixture"))
     let page = try await customer.run("return document.documentElement.outerHTML").stringValue
     #expect(page?.contains("not-a-key") == false)
     try await Self.enter(customer, try Self.fixture("customer"))
@@ -223,6 +228,45 @@ struct OnboardingPagesTests {
     let view = try await scene.client.send(
       .get, "/orgs/acme/credentials/\(Self.surface.rawValue)", as: CredentialView.self)
     #expect(view.version == 1 && view.setBy == "system/intake-link" && view.status == .present)
+  }
+
+  @Test("where a gate allows it a customer gives a real value, with what belongs to it; elsewhere no link is made")
+  func gatedIntake() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      let ada = try await Gating(in: scene)
+      let path = "/orgs/acme/credentials/\(CredentialSurface.sms.rawValue)"
+      let ask: JSONValue = ["class": "real", "from": "Anna of Example MSP"]
+      await #expect(throws: AWError(.credentialClassRefused, "", next: "")) {
+        _ = try await scene.client.send(.post, path + "/request", body: ask)
+      }
+      try await ada.open([.sms])
+      let made = try await scene.client.send(.post, path + "/request", body: ask)
+      let link = try #require(made["url"]?.stringValue, "\(made)")
+      let (value, sid) = (Hex.encode([UInt8].random(count: 16)), "AC" + Hex.encode([UInt8].random(count: 16)))
+      try await Browser.with { customer in
+        try await customer.open(link)
+        try await customer.click("main button[type=submit]")
+        try await customer.until("Who asks")
+        #expect(try await !customer.text().contains("test value"))
+        try await customer.looks("a real value is asked")
+        let field = "input[name='setting:accountSid']"
+        try await customer.type("AC1", into: field)
+        try await Self.enter(customer, value)
+        try await customer.until("is no account SID")
+        // What is no secret is still there.
+        #expect(try await customer.run("return document.querySelector(\"\(field)\").value").stringValue == "AC1")
+        try await customer.run("document.querySelector(\"\(field)\").value = ''")
+        try await customer.type(sid, into: field)
+        try await Self.enter(customer, value)
+        try await customer.until("The credential is in the vault.")
+      }
+      scene.model.desk.admit(value, as: "acme")
+      _ = try await scene.client.send(.post, path + "/validate")
+      let view = try await scene.client.send(.get, path, as: CredentialView.self)
+      #expect(view.class == .real && view.settings == ["accountSid": sid])
+      #expect(view.status == .valid && view.lastValidated?.identity == sid && scene.model.desk.strays == 0)
+    }
   }
 
   @Test("a link that is late says so and what next; one that is made up likewise")
@@ -269,14 +313,24 @@ struct OnboardingPagesTests {
         let (home, url) = ("/orgs/acme", scene.running.url)
         for page in [
           "/onboarding", home, "\(home)/onboarding/contact", "\(home)/onboarding/instance",
-          "\(home)/onboarding/surfaces", Self.page,
+          "\(home)/onboarding/surfaces", Self.page, "\(home)/credentials/\(CredentialSurface.sms.rawValue)",
         ] { #expect(try await browser.looks(page, opening: url + page).count == 4, "\(page)") }
+        _ = try await scene.client.send(
+          .post, "/orgs/acme/onboarding/hold", body: ["reason": "the contract is not signed"])
+        try await browser.looks("an Org that is held", opening: url + home)
         // Of what was refused, and of what was set.
         try await Self.enter(browser, "not-a-key-at-all")
         try await browser.until("does not have the form of a fixture")
         try await browser.looks("a value that was refused")
         try await scene.setCredential()
         try await browser.looks("a credential", opening: url + Self.page)
+        try await scene.setCredential(.slackSigning)
+        try await browser.looks(
+          "a credential of which only the form is known",
+          opening: url + "\(home)/credentials/\(CredentialSurface.slackSigning.rawValue)")
+        try await browser.click("#ask button")
+        try await browser.until("It works once.")
+        try await browser.looks("a link that was made")
       }
       try await Browser.with { customer in
         try await customer.open(link)
@@ -292,8 +346,20 @@ struct OnboardingPagesTests {
         try await customer.click("main button[type=submit]")
         try await customer.until("This link was used already")
         try await customer.looks("a link that was used")
+        try await late(customer, scene)
       }
     }
+  }
+
+  private func late(_ customer: Browser, _ scene: Scene) async throws {
+    let made = try await scene.client.send(
+      .post, "/orgs/acme/credentials/channels.discord.token/request", body: ["from": "Anna of Example MSP"])
+    try await scene.control.store.write { _ = try $0.run("UPDATE credential_intake SET expires_at = 1") }
+    try await customer.open("about:blank")
+    try await customer.open(try #require(made["url"]?.stringValue))
+    try await customer.click("main button[type=submit]")
+    try await customer.until("This link was not used in time")
+    try await customer.looks("a link that is late")
   }
 
   // MARK: - Sealing

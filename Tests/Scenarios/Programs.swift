@@ -18,6 +18,7 @@ enum Programs {
 
   static func aw() throws -> String { try built("aw") }
   static func synthetic() throws -> String { try built("aw-synthetic") }
+  static func secretExec() throws -> String { try built("aw-secret-exec") }
 
   private static func built(_ name: String) throws -> String {
     let folders = [Bundle.main.bundleURL.deletingLastPathComponent(), Bundle.main.bundleURL]

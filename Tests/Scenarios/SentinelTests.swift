@@ -3,6 +3,8 @@ import Client
 import Credentials
 import Deployment
 import Foundation
+import Store
+import TestSupport
 import Testing
 import Vault
 
@@ -41,42 +43,81 @@ struct SentinelTests {
     #expect(!forms.isIn("sk-proj-aw+fixture/012345678"))
   }
 
-  @Test("not in the database, the evidence, the log at trace, answers, metrics, arguments or environments")
-  func planted() async throws {
+  @Test(
+    "not in the database, its dump, a backup, the evidence, the log at trace, answers, metrics, arguments, environments",
+    arguments: TestEngine.available)
+  func planted(_ engine: TestEngine) async throws {
     let folder = Programs.folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let data = folder + "/d"
-    let arguments = [
-      "serve", "--data", data, "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--json", "--log-level",
-      "trace",
-    ]
     let name = String(Hex.encode([UInt8].random(count: 7)).prefix(13))
     let kept = try CredentialSurface.allCases.map { ($0, try FixtureValue.make($0, name: name)) }
     let refused = "sk-proj-" + Hex.encode([UInt8].random(count: 20))
     let needles = kept.map { Forms($0.1) } + [Forms(refused), Forms(refused.uppercased())]
     var said: [String] = []
-    try await LongRunning.with(try Programs.aw(), arguments) { control in
-      _ = try await control.document()
-      said = try await Self.drive(data, kept, refused)
-      #expect(try await control.end(SIGTERM) == 0)
-      said.append(control.log)
-      #expect(control.log.contains(" trace ") || control.log.contains(" debug "))
+    try await TestStores.withLocation(engine) { location in
+      let arguments = [
+        "serve", "--data", data, "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--json",
+        "--log-level", "trace",
+      ]
+      let database = try Self.database(location, folder)
+      try await LongRunning.with(try Programs.aw(), arguments + database) { control in
+        _ = try await control.document()
+        said = try await Self.drive(data, kept, refused)
+        // As an operator makes a backup while all runs: the folder as it is, and the database as text.
+        let copied = try await Programs.run("cp", ["-a", data, folder + "/copy"])
+        #expect(copied.code == 0, "\(copied)")
+        let dump = try await Self.dump(location, data)
+        #expect(dump.contains("hmac-sha256:v1:") && dump.contains("credential.set"))
+        said.append(dump)
+        #expect(try await control.end(SIGTERM) == 0)
+        said.append(control.log)
+        #expect(control.log.contains(" trace ") || control.log.contains(" debug "))
+      }
     }
     for text in said { #expect(!needles.contains { $0.isIn(text) }, "\(text.prefix(400))") }
-    let files = FileManager.default.enumerator(atPath: data)?.compactMap { $0 as? String } ?? []
-    #expect(files.contains("aw.sqlite") && files.contains { $0.hasPrefix("evidence/tile") })
-    for file in files {
-      guard let bytes = FileManager.default.contents(atPath: data + "/" + file) else { continue }
-      #expect(!needles.contains { $0.isIn(bytes) }, "\(file)")
+    for place in [data, folder + "/copy"] {
+      let files = FileManager.default.enumerator(atPath: place)?.compactMap { $0 as? String } ?? []
+      #expect(files.contains("aw.sqlite") == (engine == .sqlite))
+      #expect(files.contains("vault") && files.contains { $0.hasPrefix("evidence/tile") })
+      for file in files {
+        guard let bytes = FileManager.default.contents(atPath: place + "/" + file) else { continue }
+        #expect(!needles.contains { $0.isIn(bytes) }, "\(place)/\(file)")
+      }
     }
-    // Without this the search above could look for the wrong thing: the vault has them all, sealed.
-    let vault = try Vault.open(file: data + "/vault", key: .fromFile(data + "/vault.key"))
+    // Without this the search above could look for the wrong thing: the vault of the backup has them all, sealed.
+    let copy = folder + "/copy"
+    let vault = try Vault.open(file: copy + "/vault", key: .fromFile(copy + "/vault.key"))
     var found = 0
     for reference in try await vault.references() where reference.text.hasPrefix("credential/") {
       let value = try await vault.get(reference)
       if kept.contains(where: { value.equals(Secret($0.1)) }) { found += 1 }
     }
     #expect(found == kept.count)
+  }
+
+  /// What `aw serve` is told of its database.
+  private static func database(_ location: Store.Location, _ folder: String) throws -> [String] {
+    guard case .postgres(let target, _) = location else { return [] }
+    try target.withText { try $0.write(toFile: folder + "/postgres", atomically: true, encoding: .utf8) }
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: folder + "/postgres")
+    return ["--postgres", folder + "/postgres"]
+  }
+
+  /// Everything in the database, as the engine's own tool writes it down.
+  private static func dump(_ location: Store.Location, _ data: String) async throws -> String {
+    let answer: Programs.Answer
+    switch location {
+    case .postgres(let target, _):
+      let text = target.withText { $0 }
+      let schema = try #require(text.firstMatch(of: /aw_test_[0-9a-f]+/)).output
+      answer = try await Programs.run("pg_dump", ["--schema", String(schema), "--dbname", text])
+    case .sqlite:
+      let script = "import sqlite3, sys\nfor line in sqlite3.connect(sys.argv[1]).iterdump(): print(line)"
+      answer = try await Programs.run("python3", ["-c", script, data + "/aw.sqlite"])
+    }
+    #expect(answer.code == 0, "\(answer.complaint)")
+    return answer.output
   }
 
   /// Every way in, the good and the refused, and every way to look afterwards. Returns all that was said.

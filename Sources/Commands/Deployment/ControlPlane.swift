@@ -266,6 +266,7 @@ public final class ControlPlane: Sendable {
     let onboardingSections = OnboardingSections(service: onboarding)
     let orgPages = OnboardingPages(
       service: onboarding, reader: reader, surfaces: CredentialSurface.allCases.map { ($0.rawValue, $0.title) },
+      remarks: LinkedChannel.allCases.map { "\($0.title): \($0.words)" },
       sections: [
         { try await intakeRoutes.section(of: $0, $1) }, { try await onboardingSections.baseline(of: $0, $1) },
         { try await fleetRoutes.section(of: $0, $1) }, { try await onboardingSections.handoff(of: $0, $1) },

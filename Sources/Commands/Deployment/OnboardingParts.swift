@@ -31,6 +31,7 @@ enum OnboardingParts {
             code: .credentialUnvalidated, "Nobody has validated this version yet.", who: .operator, next: validate)
         )
       case .valid: (.valid, nil)
+      case .shapeOnly: (.waived, nil)
       case .invalid:
         (
           .invalid,

@@ -2,6 +2,7 @@ import ArgumentParser
 import Basics
 import Deployment
 import Foundation
+import SecretExec
 
 /// The one program of AW: the control plane, the Connector, and the verbs of operators.
 @main
@@ -39,6 +40,12 @@ struct AW: AsyncParsableCommand {
   static func main() async {
     var json = false
     do {
+      // Every verb can hold a secret: a control plane and a Connector do for as long as they run.
+      guard MemoryDumps.forbid() else {
+        throw AWError(
+          .internalFailure, "The kernel does not let this process keep its memory out of core dumps.",
+          next: "Look at what confines it, such as a seccomp profile that refuses prctl or setrlimit.")
+      }
       var command = try parseAsRoot()
       json = (command as? any JSONAnswering)?.output.json ?? false
       if var verb = command as? any AsyncParsableCommand {

@@ -103,9 +103,9 @@ struct AlertCommands: AsyncParsableCommand {
           throw AWError(
             .usage, "\(id.quoted) is no id of a delivery.", next: "Copy one from 'aw alert dead-letters list'.")
         }
-        guard let answer = try await act.send(.post, "/deliveries/\(id)/replay") else { return }
-        if output.json { return try Console.json(answer) }
-        Console.line("It is tried again. Watch it: aw alert deliveries")
+        try await act.tell(.post, "/deliveries/\(id)/replay") { _ in
+          "It is tried again. Watch it: aw alert deliveries"
+        }
       }
     }
   }

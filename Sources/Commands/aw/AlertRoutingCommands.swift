@@ -101,9 +101,9 @@ struct AlertEndpointCommands: AsyncParsableCommand {
 
     func run() async throws {
       let body = ["secret": try AlertEndpointCommands.secret(secretFile).withText { $0 }]
-      guard let answer = try await act.send(.post, "/alert-endpoints/\(name)/secret", body: body) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("'\(name)' has a new secret. The one before stays beside it until the next rotation.")
+      try await act.tell(.post, "/alert-endpoints/\(name)/secret", body: body) { _ in
+        "'\(name)' has a new secret. The one before stays beside it until the next rotation."
+      }
     }
   }
 
@@ -163,9 +163,7 @@ struct AlertEndpointCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.delete, "/alert-endpoints/\(name)") else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("The endpoint '\(name)' is gone.")
+      try await act.tell(.delete, "/alert-endpoints/\(name)") { _ in "The endpoint '\(name)' is gone." }
     }
   }
 
@@ -209,11 +207,9 @@ struct AlertRouteCommands: AsyncParsableCommand {
         name: name, endpoints: endpoints, matchers: matching.matchers,
         pace: .init(waitSeconds: wait, intervalSeconds: interval, repeatSeconds: again), position: position,
         goesOn: goOn)
-      guard let answer = try await act.send(.post, "/alert-routes", body: body) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line(
+      try await act.tell(.post, "/alert-routes", body: body) { _ in
         "The route '\(name)' tells \(endpoints.map(\.text).joined(separator: ", ")) of \(matching.matchers.words)."
-      )
+      }
     }
   }
 
@@ -248,9 +244,7 @@ struct AlertRouteCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.delete, "/alert-routes/\(name)") else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("The route '\(name)' is gone.")
+      try await act.tell(.delete, "/alert-routes/\(name)") { _ in "The route '\(name)' is gone." }
     }
   }
 }
@@ -273,9 +267,9 @@ struct AlertSilenceCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      let startsAt = try from.map { try Self.time($0) }
+      let startsAt = try from.map { try Typed.time($0) }
       let endsAt =
-        try until.map { try Self.time($0) }
+        try until.map { try Typed.time($0) }
         ?? length.map { (startsAt ?? Timestamp(Date())).advanced(by: try Self.duration($0)) }
       let body = AlertsService.SilenceRequest(
         sort: maintenance ? .maintenance : .silence, matchers: matching.matchers, startsAt: startsAt, endsAt: endsAt,
@@ -285,13 +279,6 @@ struct AlertSilenceCommands: AsyncParsableCommand {
       let silence = try answer.decode(SilenceView.self)
       Console.line(
         "Nobody is told of \(silence.words) until \(silence.endsAt). End it: aw alert silence end \(silence.id)")
-    }
-
-    static func time(_ text: String) throws -> Timestamp {
-      guard let time = Timestamp(text) else {
-        throw AWError(.usage, "\(text.quoted) is no time.", next: "Write it like 2026-12-01T06:00:00Z.")
-      }
-      return time
     }
 
     /// `90s`, `30m`, `2h`, `1d`.
@@ -335,9 +322,9 @@ struct AlertSilenceCommands: AsyncParsableCommand {
       guard let id = SilenceID(id) else {
         throw AWError(.usage, "\(id.quoted) is no id of a silence.", next: "Copy one from 'aw alert silence list'.")
       }
-      guard let answer = try await act.send(.post, "/silences/\(id)/end") else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("It is over. What is still open is told within the interval of its route.")
+      try await act.tell(.post, "/silences/\(id)/end") { _ in
+        "It is over. What is still open is told within the interval of its route."
+      }
     }
   }
 }

@@ -99,11 +99,9 @@ struct BaselineCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let end = Timestamp(until) else {
-        throw AWError(.usage, "The time \(until.quoted) is none.", next: "Write it like 2027-01-31T00:00:00Z.")
-      }
       let body = OnboardingService.ExceptionRequest(
-        key: place.key, value: BaselineCommands.value(value), owner: owner, reason: reason, until: end)
+        key: place.key, value: BaselineCommands.value(value), owner: owner, reason: reason,
+        until: try Typed.time(until))
       guard let answer = try await act.send(.post, place.path, body: body) else { return }
       if output.json { return try Console.json(answer) }
       Console.line("The exception for \(place.key) is asked for. It counts once another operator approved it:")
@@ -119,9 +117,9 @@ struct BaselineCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.post, place.path("approve")) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("Approved. It reaches the Instance with 'aw org onboard \(place.org) --provision'.")
+      try await act.tell(.post, place.path("approve")) { _ in
+        "Approved. It reaches the Instance with 'aw org onboard \(place.org) --provision'."
+      }
     }
   }
 
@@ -133,9 +131,9 @@ struct BaselineCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.post, place.path("withdraw")) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("Taken back. It leaves the Instance with 'aw org onboard \(place.org) --provision'.")
+      try await act.tell(.post, place.path("withdraw")) { _ in
+        "Taken back. It leaves the Instance with 'aw org onboard \(place.org) --provision'."
+      }
     }
   }
 

@@ -22,6 +22,18 @@ struct CredentialCommands: AsyncParsableCommand {
     var path: String { "/orgs/\(org)/credentials" }
   }
 
+  /// What belongs to a value and is no secret.
+  struct Beside: ParsableArguments {
+    @Option(
+      name: .customLong("with"),
+      help: ArgumentHelp(
+        "What belongs to the value and is no secret, such as accountSid=AC… of Twilio; may be repeated.",
+        valueName: "name=value"))
+    var texts: [String] = []
+
+    var settings: [String: String] { get throws { try Typed.pairs(texts, like: "accountSid=AC…") } }
+  }
+
   struct Set: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(
       abstract: "Set a credential.",
@@ -38,6 +50,7 @@ struct CredentialCommands: AsyncParsableCommand {
     @Option(help: "The vault to put it into, or that holds it; without it the one that the control plane writes to.")
     var vault: String?
     @Option(help: "The name of the value in that vault.") var key: String?
+    @OptionGroup var beside: Beside
     @Option(help: "The version that is to be replaced, 0 for none; another one there is a conflict.")
     var replacing: Int?
     @OptionGroup var act: ActOptions
@@ -49,6 +62,7 @@ struct CredentialCommands: AsyncParsableCommand {
       let value: String?
       let vault: String?
       let key: String?
+      let settings: [String: String]
       let replacing: Int?
     }
 
@@ -56,7 +70,7 @@ struct CredentialCommands: AsyncParsableCommand {
       let value = key == nil ? try CredentialCommands.read(valueFile) : nil
       let body = Body(
         surface: place.surface, class: kind, value: value?.withText { $0 }, vault: vault, key: key,
-        replacing: replacing)
+        settings: try beside.settings, replacing: replacing)
       guard let answer = try await act.send(.post, place.path, body: body) else { return }
       if output.json { return try Console.json(answer) }
       let view = try answer.decode(CredentialView.self)
@@ -154,6 +168,9 @@ struct CredentialCommands: AsyncParsableCommand {
       Console.line("\(view.title) of '\(view.org)', \(view.class.rawValue), version \(view.version)")
       Console.line("  reference      \(view.reference)")
       Console.line("  vault          \(view.vault), at \(view.key)")
+      for (name, value) in view.settings.sorted(by: { $0.key < $1.key }) {
+        Console.line("  \(name.column(14)) \(value)")
+      }
       Console.line("  fingerprint    \(view.fingerprint)")
       Console.line("  set            \(view.setAt) by \(view.setBy)")
       Console.line("  status         \(view.status.rawValue)")
@@ -178,9 +195,7 @@ struct CredentialCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.delete, place.path + "/\(place.surface)") else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("The credential is forgotten.")
+      try await act.tell(.delete, place.path + "/\(place.surface)") { _ in "The credential is forgotten." }
     }
   }
 

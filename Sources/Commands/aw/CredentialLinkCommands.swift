@@ -17,6 +17,10 @@ extension CredentialCommands {
 
     @Argument(help: "The Org.") var org: Slug
     @Argument(help: "What is asked for: models.providers.openai.apiKey, …") var surfaces: [String]
+    @Option(
+      name: .customLong("class"),
+      help: "Of what is asked for: fixture; controlled-non-production and real need a gate that is open.")
+    var kind = CredentialClass.fixture.rawValue
     @Option(help: "Who asks, as the customer knows them; without it the name that you are signed in with.")
     var from: String?
     @Option(name: .customLong("for"), help: "What for, in words for the customer.") var purpose: String?
@@ -25,13 +29,14 @@ extension CredentialCommands {
     var output: OutputOptions { act.output }
 
     private struct Body: Encodable, Sendable {
+      let `class`: String
       let from: String?
       let purpose: String?
       let hours: Int?
     }
 
     func run() async throws {
-      let body = Body(from: from, purpose: purpose, hours: hours)
+      let body = Body(class: kind, from: from, purpose: purpose, hours: hours)
       // A name that is none is refused before the first link is made.
       let wanted = try surfaces.map { try CredentialSurface(named: $0) }
       var made: [IntakeRequestedView] = []
@@ -61,10 +66,11 @@ extension CredentialCommands {
       if output.json { return try Console.json(answer.items) }
       if answer.items.isEmpty { return Console.line("No link yet. Make one: aw credential request \(org) SURFACE") }
       Console.table(
-        ["SURFACE", "STATE", "ASKED", "UNTIL", "FROM", "BY"],
+        ["SURFACE", "CLASS", "STATE", "ASKED", "UNTIL", "FROM", "BY"],
         answer.items.map {
           [
-            $0.surface.rawValue, $0.state.rawValue, Console.age($0.askedAt), "\($0.expiresAt)", $0.from, $0.askedBy,
+            $0.surface.rawValue, $0.class.rawValue, $0.state.rawValue, Console.age($0.askedAt), "\($0.expiresAt)",
+            $0.from, $0.askedBy,
           ]
         })
     }
@@ -79,10 +85,10 @@ extension CredentialCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.post, place.path + "/\(place.surface)/unfreeze") else { return }
-      if output.json { return try Console.json(answer) }
-      let view = try answer.decode(CredentialView.self)
-      Console.line("The \(view.title) of '\(view.org)' is \(view.status.rawValue).")
+      try await act.tell(.post, place.path + "/\(place.surface)/unfreeze") { answer in
+        let view = try answer.decode(CredentialView.self)
+        return "The \(view.title) of '\(view.org)' is \(view.status.rawValue)."
+      }
     }
   }
 }

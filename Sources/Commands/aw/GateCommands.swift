@@ -31,11 +31,8 @@ struct GateCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let until = Timestamp(until) else {
-        throw AWError(.usage, "\(until.quoted) is no time.", next: "Write it like 2026-12-24T00:00:00Z.")
-      }
       let wish = CredentialsService.GateWish(
-        org: org, surfaces: surfaces, class: kind, until: until, reason: reason)
+        org: org, surfaces: surfaces, class: kind, until: try Typed.time(until), reason: reason)
       guard let answer = try await act.send(.post, "/gates", body: wish) else { return }
       let view = try answer.decode(GateView.self)
       let document = try JSONValue(encoding: view.request).canonical
@@ -90,10 +87,10 @@ struct GateCommands: AsyncParsableCommand {
 
     func run() async throws {
       let envelope = try SignedFile.read(envelope, Envelope.self, "signed envelope")
-      guard let answer = try await act.send(.post, "/gates/\(gate)/envelope", body: envelope) else { return }
-      if output.json { return try Console.json(answer) }
-      let view = try answer.decode(GateView.self)
-      Console.line("Gate \(view.id) is \(view.state.rawValue) until \(view.request.until).")
+      try await act.tell(.post, "/gates/\(gate)/envelope", body: envelope) { answer in
+        let view = try answer.decode(GateView.self)
+        return "Gate \(view.id) is \(view.state.rawValue) until \(view.request.until)."
+      }
     }
   }
 
@@ -151,9 +148,7 @@ struct GateCommands: AsyncParsableCommand {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.post, "/gates/\(gate)/revoke", body: ["reason": reason]) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("The gate is revoked.")
+      try await act.tell(.post, "/gates/\(gate)/revoke", body: ["reason": reason]) { _ in "The gate is revoked." }
     }
   }
 }

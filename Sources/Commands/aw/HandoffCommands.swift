@@ -49,9 +49,12 @@ struct HandoffCommands: AsyncParsableCommand {
     @OptionGroup var act: ActOptions
     var output: OutputOptions { act.output }
 
+    private static let answer = "contacts=\"…\""
+
     func run() async throws {
       let body = OnboardingService.HandoffRequest(
-        attested: try pairs(attested), notApplicable: try pairs(notApplicable), operatorName: operatorName,
+        attested: try Typed.pairs(attested, like: Self.answer),
+        notApplicable: try Typed.pairs(notApplicable, like: Self.answer), operatorName: operatorName,
         operatorKey: operatorKey, contactKey: contactKey)
       guard let answer = try await act.send(.post, "/orgs/\(org)/handoff", body: body) else { return }
       let envelope = try answer.decode(Envelope.self)
@@ -60,17 +63,6 @@ struct HandoffCommands: AsyncParsableCommand {
       if output.json { return try Console.json(report) }
       HandoffCommands.show(report.handoff.lines, report.handoff.duties)
       Console.line("Written to \(out), \(report.document). Each of both signs it: aw handoff sign \(out) --key FILE")
-    }
-
-    private func pairs(_ texts: [String]) throws -> [String: String] {
-      let pairs = try texts.map { text in
-        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard parts.count == 2 else {
-          throw AWError(.usage, "\(text.quoted) says nothing of a line.", next: "Write it like contacts=\"…\".")
-        }
-        return (parts[0], parts[1])
-      }
-      return Dictionary(pairs) { $1 }
     }
   }
 
@@ -137,9 +129,9 @@ struct HandoffCommands: AsyncParsableCommand {
 
     func run() async throws {
       let (envelope, _) = try HandoffVerification.read(try SignedFile.bytes(file))
-      guard let answer = try await act.send(.post, "/orgs/\(org)/handoff/complete", body: envelope) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("The handoff of '\(org)' is complete, and its signatures are in the evidence.")
+      try await act.tell(.post, "/orgs/\(org)/handoff/complete", body: envelope) { _ in
+        "The handoff of '\(org)' is complete, and its signatures are in the evidence."
+      }
     }
   }
 

@@ -91,9 +91,9 @@ struct HostCommands: AsyncParsableCommand {
 
     func run() async throws {
       let path = "/hosts/\(try Slug(slug))/drain"
-      guard let answer = try await act.send(.post, path, body: ["draining": !undo]) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line(undo ? "'\(slug)' takes Instances again." : "'\(slug)' takes no new Instances.")
+      try await act.tell(.post, path, body: ["draining": !undo]) { _ in
+        undo ? "'\(slug)' takes Instances again." : "'\(slug)' takes no new Instances."
+      }
     }
   }
 

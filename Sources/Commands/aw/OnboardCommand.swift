@@ -64,15 +64,7 @@ extension OrgCommands {
     private var settings: [String: JSONValue]? {
       get throws {
         guard !overlay.isEmpty else { return nil }
-        let pairs = try overlay.map { text in
-          let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-          guard parts.count == 2 else {
-            throw AWError(
-              .usage, "\(text.quoted) is no setting.", next: "Write it like tools.exec.security=deny.")
-          }
-          return (parts[0], BaselineCommands.value(parts[1]))
-        }
-        return Dictionary(pairs) { $1 }
+        return try Typed.pairs(overlay, like: "tools.exec.security=deny").mapValues { BaselineCommands.value($0) }
       }
     }
 
@@ -115,8 +107,9 @@ extension OrgCommands {
         Console.line("  \(block.who.rawValue): \(block.next)")
         Console.line("  Then it is '\(block.resumesTo.rawValue)' again.")
       }
+      if let hold = view.hold { Console.line("  held \(Console.age(hold.at)) by \(hold.by)") }
       for requirement in view.requirements {
-        let mark = requirement.status == .valid ? "✓" : "·"
+        let mark = requirement.status.isMet ? "✓" : "·"
         Console.line("  \(mark) \(requirement.title): \(requirement.status.rawValue)")
         if let problem = requirement.problem { Console.line("      \(problem.who.rawValue): \(problem.next)") }
       }

@@ -63,6 +63,44 @@ struct ActOptions: ParsableArguments {
   }
 }
 
+extension ActOptions {
+  /// Asks for the act and says what came of it: the answer as JSON, or one line.
+  func tell(
+    _ method: APIClient.Method, _ path: String, query: [(String, String?)] = [],
+    body: (any Encodable & Sendable)? = nil, _ line: (JSONValue) throws -> String
+  ) async throws {
+    guard let answer = try await send(method, path, query: query, body: body) else { return }
+    if output.json { return try Console.json(answer) }
+    Console.line(try line(answer))
+  }
+}
+
+/// What somebody types that is more than a word.
+enum Typed {
+  /// - Throws: `usage` for what is no time.
+  static func time(_ text: String) throws(AWError) -> Timestamp {
+    guard let time = Timestamp(text) else {
+      throw AWError(.usage, "\(text.quoted) is no time.", next: "Write it like 2026-12-24T00:00:00Z.")
+    }
+    return time
+  }
+
+  /// `name=value`, once for each; the last of a name counts.
+  ///
+  /// - Parameter example: of one, for whoever wrote none.
+  static func pairs(_ texts: [String], like example: String) throws(AWError) -> [String: String] {
+    var pairs: [String: String] = [:]
+    for text in texts {
+      let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+      guard parts.count == 2 else {
+        throw AWError(.usage, "\(text.quoted) gives no value to a name.", next: "Write it like \(example).")
+      }
+      pairs[parts[0]] = parts[1]
+    }
+    return pairs
+  }
+}
+
 struct LogOptions: ParsableArguments {
   @Option(help: "The least level that is logged: trace, debug, info, notice, warning, error, critical.")
   var logLevel: Logger.Level?

@@ -19,9 +19,7 @@ struct OrgCommands: AsyncParsableCommand {
 
     func run() async throws {
       let body = FleetService.OrgRequest(slug: try Slug(slug), name: name, sort: sort)
-      guard let answer = try await act.send(.post, "/orgs", body: body) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("The \(sort) Org '\(slug)' is recorded.")
+      try await act.tell(.post, "/orgs", body: body) { _ in "The \(sort) Org '\(slug)' is recorded." }
     }
   }
 

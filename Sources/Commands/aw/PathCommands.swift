@@ -85,9 +85,9 @@ struct PathCommands: AsyncParsableCommand {
 
     func run() async throws {
       let body = FleetRoutes.PathBody(kind: kind, ssh: try ssh(), cloudflared: try cloudflared())
-      guard let answer = try await act.send(.post, "/instances/\(slug)/path", body: body) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("'\(slug)' is reached by \(try answer.decode(PathStateView.self).path.words).")
+      try await act.tell(.post, "/instances/\(slug)/path", body: body) { answer in
+        "'\(slug)' is reached by \(try answer.decode(PathStateView.self).path.words)."
+      }
     }
 
     private func ssh() throws -> FleetRoutes.PathBody.SSH? {

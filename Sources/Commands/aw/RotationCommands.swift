@@ -24,6 +24,7 @@ extension CredentialCommands {
     @Option(help: "The vault to put it into, or that holds it; without it the one that the control plane writes to.")
     var vault: String?
     @Option(help: "The name of the value in that vault.") var key: String?
+    @OptionGroup var beside: CredentialCommands.Beside
     @Flag(help: "The new value may belong to another account at the vendor.") var otherAccount = false
     @OptionGroup var waiting: WaitingOptions
     @OptionGroup var act: ActOptions
@@ -34,13 +35,15 @@ extension CredentialCommands {
       let value: String?
       let vault: String?
       let key: String?
+      let settings: [String: String]
       let otherAccount: Bool
     }
 
     func run() async throws {
       let value = key == nil ? try CredentialCommands.read(valueFile) : nil
       let body = Body(
-        class: kind, value: value?.withText { $0 }, vault: vault, key: key, otherAccount: otherAccount)
+        class: kind, value: value?.withText { $0 }, vault: vault, key: key, settings: try beside.settings,
+        otherAccount: otherAccount)
       guard let answer = try await act.send(.post, place.path + "/\(place.surface)/rotate", body: body) else { return }
       var operation = try answer.decode(OperationView.self)
       if !waiting.noWait {
@@ -66,10 +69,10 @@ extension CredentialCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.post, place.path + "/\(place.surface)/retire") else { return }
-      if output.json { return try Console.json(answer) }
-      let versions = (answer["retired"]?.arrayValue ?? []).compactMap(\.intValue).map(String.init)
-      Console.line("The vendor refuses version \(versions.joined(separator: ", ")); it is forgotten.")
+      try await act.tell(.post, place.path + "/\(place.surface)/retire") { answer in
+        let versions = (answer["retired"]?.arrayValue ?? []).compactMap(\.intValue).map(String.init)
+        return "The vendor refuses version \(versions.joined(separator: ", ")); it is forgotten."
+      }
     }
   }
 }

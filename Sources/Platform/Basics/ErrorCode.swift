@@ -97,6 +97,7 @@ extension ErrorCode {
   public static let gateExpired = ErrorCode("gate.expired", http: 403, exit: 4)
   public static let gateRevoked = ErrorCode("gate.revoked", http: 403, exit: 4)
   public static let validatorMissing = ErrorCode("credential.no-validator", http: 409)
+  public static let credentialUncheckable = ErrorCode("credential.no-check", http: 409)
   public static let vaultUnknown = ErrorCode("vault.unknown", http: 400, exit: 2)
   public static let vaultSettings = ErrorCode("vault.settings-invalid", http: 400, exit: 2)
   public static let vaultUnreachable = ErrorCode("vault.unreachable", http: 503)
@@ -231,7 +232,8 @@ extension ErrorCode {
     credentialClassRefused, credentialUnknown, surfaceUnknown, credentialShape, credentialNotFixture, credentialKey,
     secretRefInvalid, credentialRefused, credentialUnvalidated, credentialExpired, credentialShared,
     secretsUnresolvable, onboardingUnknown,
-    onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, vaultUnknown, vaultSettings,
+    onboardingIncomplete, onboardingHeld, onboardingNotReady, validatorMissing, credentialUncheckable, vaultUnknown,
+    vaultSettings,
     vaultUnreachable, vaultRefused, credentialFrozen, credentialEnvelope, intakeUnknown, intakeExpired, intakeReplaced,
     intakeReused, baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
     baselineExceptionUnknown, handoffNotReady, handoffOpen, handoffRefused, handoffStale,

@@ -20,18 +20,28 @@ public enum CredentialsRecords {
           "CREATE INDEX credential_identity ON credential (surface, identity)",
         ])
     ] + GatesRecords.migrations + EgressBudget.migrations + SpareRecords.migrations + IntakeRecords.migrations
+    + [
+      Migration(
+        "credentials-0005-settings",
+        [
+          "ALTER TABLE credential ADD COLUMN settings TEXT", "ALTER TABLE credential_spare ADD COLUMN settings TEXT",
+          // The class of what a link asks for; of those that there were it is a fixture.
+          "ALTER TABLE credential_intake ADD COLUMN class TEXT",
+        ])
+    ]
 
   static func save(_ credential: Credential, in tx: Transaction) throws {
     try tx.run(
       """
       INSERT INTO credential (
         org, surface, class, ref, version, place, fingerprint, set_by, set_at, resolved, validation, identity,
-        gate, removed_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+        gate, settings, removed_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
       ON CONFLICT (org, surface) DO UPDATE SET class = excluded.class, ref = excluded.ref,
         version = excluded.version, place = excluded.place, fingerprint = excluded.fingerprint,
         set_by = excluded.set_by, set_at = excluded.set_at, resolved = excluded.resolved,
-        validation = excluded.validation, identity = excluded.identity, gate = excluded.gate, removed_at = NULL
+        validation = excluded.validation, identity = excluded.identity, gate = excluded.gate,
+        settings = excluded.settings, removed_at = NULL
       """,
       [
         .id(credential.org), .text(credential.surface.rawValue), .text(credential.reference.kind.rawValue),
@@ -40,8 +50,13 @@ public enum CredentialsRecords {
         .text(credential.setBy), .time(credential.setAt),
         .text(try credential.lastResolved.map { try JSONValue(encoding: $0).canonical }),
         .text(try credential.lastValidated.map { try JSONValue(encoding: $0).canonical }),
-        .text(credential.identity), .text(credential.reference.gate?.text),
+        .text(credential.identity), .text(credential.reference.gate?.text), .text(try settings(credential)),
       ])
+  }
+
+  /// Nil of a surface that has none.
+  static func settings(_ credential: Credential) throws -> String? {
+    credential.settings.isEmpty ? nil : try JSONValue(encoding: credential.settings).canonical
   }
 
   /// When and for whom a version was read; nothing if another one is there by now.
@@ -61,13 +76,16 @@ public enum CredentialsRecords {
       [.time(now), .id(org), .text(surface.rawValue)])
   }
 
-  /// The other Orgs with a credential for the same surface that proved the same identity.
+  /// The other Orgs with a credential for the same surface that proved the same identity; of what proves none, those
+  /// with the same value.
   static func sharing(_ credential: Credential, in tx: Transaction) throws -> [OrgID] {
-    guard let identity = credential.identity else { return [] }
+    let isAsked = credential.surface.vendor != nil
+    guard let mark = isAsked ? credential.identity : credential.fingerprint else { return [] }
     return try tx.run(
       """
-      SELECT org FROM credential WHERE surface = ? AND identity = ? AND org <> ? AND removed_at IS NULL ORDER BY org
-      """, [.text(credential.surface.rawValue), .text(identity), .id(credential.org)]
+      SELECT org FROM credential
+      WHERE surface = ? AND \(isAsked ? "identity" : "fingerprint") = ? AND org <> ? AND removed_at IS NULL ORDER BY org
+      """, [.text(credential.surface.rawValue), .text(mark), .id(credential.org)]
     ).map { try $0.id("org") }
   }
 
@@ -103,6 +121,7 @@ public enum CredentialsRecords {
       reference: try reference(ref, row.text("class"), row.optionalText("gate")),
       version: Int(try row.integer("version")),
       place: try JSONValue.decode(Credential.Place.self, from: row.text("place")),
+      settings: try row.optionalText("settings").map { try JSONValue.decode([String: String].self, from: $0) } ?? [:],
       fingerprint: try row.text("fingerprint"), setBy: try row.text("set_by"), setAt: try row.time("set_at"),
       lastResolved: try row.optionalText("resolved").map {
         try JSONValue.decode(Credential.Resolution.self, from: $0)

@@ -16,6 +16,7 @@ public struct CredentialsRoutes: Sendable {
     let value: String?
     let vault: String?
     let key: String?
+    let settings: [String: String]?
     let replacing: Int?
   }
 
@@ -49,8 +50,10 @@ public struct CredentialsRoutes: Sendable {
           request: JSONSchema.object(
             [
               "surface": CredentialView.surfaceSchema, "class": CredentialView.classSchema, "value": JSONSchema.text,
-              "vault": JSONSchema.text, "key": JSONSchema.text, "replacing": JSONSchema.integer,
-            ], optional: ["class", "value", "vault", "key", "replacing"]), response: CredentialView.schema, status: 201)
+              "vault": JSONSchema.text, "key": JSONSchema.text, "settings": CredentialView.settingsSchema,
+              "replacing": JSONSchema.integer,
+            ], optional: ["class", "value", "vault", "key", "settings", "replacing"]), response: CredentialView.schema,
+          status: 201)
       ) { try await set($0) },
       .act(
         .post, "/api/v1/orgs/{org}/credentials/{surface}/validate",
@@ -69,7 +72,8 @@ public struct CredentialsRoutes: Sendable {
     let (org, dryRun) = (try request.slug("org"), try request.dryRun)
     let body = try request.decode(SetBody.self)
     let wanted = CredentialsService.SetRequest(
-      surface: body.surface, class: body.class, vault: body.vault, key: body.key, replacing: body.replacing)
+      surface: body.surface, class: body.class, vault: body.vault, key: body.key, settings: body.settings,
+      replacing: body.replacing)
     let credential = try await service.set(
       wanted, value: body.value.map { Secret($0) }, org: org, as: try request.actor, dryRun: dryRun)
     guard dryRun else {

@@ -163,7 +163,8 @@ extension CredentialsService {
       let path = credential.reference.kind == .fixture ? credential.surface.completions : nil
       return CollectedSecret(
         path: credential.surface.rawValue, ref: credential.reference.ref,
-        completions: path.flatMap { courier.vendors?.address(of: credential.surface, $0) })
+        completions: path.flatMap { courier.vendors?.address(of: credential.surface, $0) },
+        settings: credential.settings)
     }
   }
 }

@@ -21,8 +21,8 @@ extension CredentialsService {
   ///
   /// An outcome is recorded whatever it is; only what keeps the question from being asked is thrown.
   ///
-  /// - Throws: `credentialUnknown`, `validatorMissing`, `conflict` when another version was set meanwhile, and what the
-  ///   vault says.
+  /// - Throws: `credentialUnknown`, `credentialUncheckable`, `validatorMissing`, `conflict` when another version was
+  ///   set meanwhile, and what the vault says.
   public func validate(
     _ surface: CredentialSurface, org slug: Slug, as actor: Actor, dryRun: Bool = false
   ) async throws -> CredentialStanding {
@@ -33,6 +33,7 @@ extension CredentialsService {
       guard let credential = try CredentialsRecords.find(surface, of: org.id, in: tx) else {
         throw Self.unknown(surface, slug)
       }
+      _ = try surface.asked()
       return (credential, try Self.openGate(of: credential, trust, at: now, in: tx))
     }
     let found: Validation
@@ -83,11 +84,12 @@ extension CredentialsService {
     guard fingerprinter.fingerprint(of: value) == credential.fingerprint else {
       return found(.invalid, "the vault holds another value than the one that was recorded", nil)
     }
+    let check = try VendorCheck(credential.surface, credential.settings)
     let (outcome, reason, identity) =
       switch (credential.reference, gate) {
-      case (.fixture(let fixture), _): try await courier.validate(value, of: fixture, credential.surface)
+      case (.fixture(let fixture), _): try await courier.validate(value, of: fixture, check)
       case (.controlledNonProduction, let gate?), (.real, let gate?):
-        try await courier.validate(value, allowedBy: gate)
+        try await courier.validate(value, allowedBy: gate, check)
       case (.controlledNonProduction, nil), (.real, nil): throw CredentialGuardrails.refusal(credential.reference.kind)
       }
     return found(outcome, reason, outcome == .valid ? identity ?? "key/\(credential.fingerprint)" : nil)

@@ -54,7 +54,8 @@ public struct CredentialsService: Sendable {
     self.fingerprinter = fingerprinter
     self.trust = trust
     courier = VendorCourier(
-      vendors: vendors, endpoints: endpoints, budget: EgressBudget(store: store, clock: clock, egress: egress))
+      vendors: vendors, endpoints: endpoints, budget: EgressBudget(store: store, clock: clock, egress: egress),
+      clock: clock)
     self.settled = settled
     self.clock = clock
     self.logger = logger
@@ -69,16 +70,20 @@ public struct CredentialsService: Sendable {
     /// With a key: the vault that holds the value already. Without one: the vault to put it into.
     public var vault: String?
     public var key: String?
+    /// What belongs to the value and is no secret: see `CredentialSetting`. What is left out stays as it is.
+    public var settings: [String: String]?
     /// The version that is to be replaced, 0 for none; nil replaces whatever is there.
     public var replacing: Int?
 
     public init(
-      surface: String, class: String? = nil, vault: String? = nil, key: String? = nil, replacing: Int? = nil
+      surface: String, class: String? = nil, vault: String? = nil, key: String? = nil,
+      settings: [String: String]? = nil, replacing: Int? = nil
     ) {
       self.surface = surface
       self.class = `class`
       self.vault = vault
       self.key = key
+      self.settings = settings
       self.replacing = replacing
     }
   }
@@ -109,7 +114,10 @@ public struct CredentialsService: Sendable {
     let version = present + 1
     let fingerprint = fingerprinter.fingerprint(of: taken)
     let ref = try Credential.ref(org: org.slug, surface, version: version)
-    let before = try await store.read { try CredentialsRecords.find(surface, of: org.id, in: $0)?.place }
+    let before = try await store.read { try CredentialsRecords.find(surface, of: org.id, in: $0) }
+    let settings = try CredentialSetting.settle(
+      request.settings ?? [:], for: surface, fixture: kind == .fixture ? Self.fixture(taken, surface) : nil,
+      before: before)
     let made = try await placing(
       taken, key: request.key, in: vault, org: org.slug, surface, version, dryRun: dryRun
     ) { place in
@@ -118,7 +126,7 @@ public struct CredentialsService: Sendable {
         try Self.check(request, surface, of: org.id, expected: present, in: tx)
         let credential = Credential(
           org: org.id, surface: surface, reference: reference, version: version, place: place,
-          fingerprint: fingerprint, setBy: actor.text, setAt: context.at,
+          settings: settings, fingerprint: fingerprint, setBy: actor.text, setAt: context.at,
           lastResolved: place.isOwn ? nil : .init(at: context.at, by: "intake"),
           lastValidated: try CredentialsRecords.find(surface, of: org.id, in: tx)?.lastValidated)
         let freed = try Self.sharing(surface, of: org.id, in: tx)
@@ -131,7 +139,7 @@ public struct CredentialsService: Sendable {
         return credential
       }
     }
-    if !dryRun, request.key == nil, let before { await removeEarlier(before) }
+    if !dryRun, request.key == nil, let before { await removeEarlier(before.place) }
     return made
   }
 
@@ -183,6 +191,11 @@ public struct CredentialsService: Sendable {
       let org = try Self.org(slug, in: tx)
       return (org, try CredentialsRecords.version(surface, of: org.id, in: tx))
     }
+  }
+
+  /// The name of a fixture.
+  static func fixture(_ value: Secret, _ surface: CredentialSurface) -> String? {
+    value.withText { FixtureValue.name(in: $0, of: surface) }
   }
 
   /// What comes before any value is kept: the gate of its class, the right to do it, the value itself and its form.
@@ -339,6 +352,9 @@ public struct CredentialsService: Sendable {
     context.record("vault", .string(credential.place.vault))
     context.record("key", .string(credential.place.key))
     context.record("fingerprint", .string(credential.fingerprint))
+    if !credential.settings.isEmpty {
+      context.record("settings", .object(credential.settings.mapValues { .string($0) }))
+    }
   }
 
   static func org(_ slug: Slug, in tx: Transaction) throws -> Org {
@@ -364,9 +380,9 @@ public enum CredentialGuardrails {
   public static let all: [Guardrail] = [fixturesOnly]
 
   static let fixturesOnly: Guardrail = { act, _, _ in
-    guard [.credentialSet, .credentialRotated].contains(act.kind), let name = act.details["class"]?.stringValue else {
-      return nil
-    }
+    guard [.credentialSet, .credentialRotated, .credentialRequested].contains(act.kind),
+      let name = act.details["class"]?.stringValue
+    else { return nil }
     let kind = CredentialClass(rawValue: name)
     // That a gate is named lets nobody through: the act's body cannot make the reference without an open one.
     return kind == .fixture || act.details["gate"] != nil ? nil : refusal(kind ?? .real)

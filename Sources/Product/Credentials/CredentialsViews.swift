@@ -12,6 +12,8 @@ public struct CredentialView: Codable, Sendable, Equatable {
   public let reference: SecretRef
   public let vault: String
   public let key: String
+  /// What belongs to the value and is no secret, by its key in OpenClaw's configuration.
+  public let settings: [String: String]
   public let fingerprint: String
   public let setBy: String
   public let setAt: Timestamp
@@ -30,10 +32,11 @@ public struct CredentialView: Codable, Sendable, Equatable {
     (`class`, reference) = (credential.reference.kind, credential.reference.ref)
     (version, vault, key) = (credential.version, credential.place.vault, credential.place.key)
     (fingerprint, setBy, setAt) = (credential.fingerprint, credential.setBy, credential.setAt)
-    lastResolved = credential.lastResolved
+    (lastResolved, settings) = (credential.lastResolved, credential.settings)
   }
 
   static let surfaceSchema = JSONSchema.oneOf(CredentialSurface.allCases.map(\.rawValue))
+  static let settingsSchema: JSONValue = ["type": "object", "additionalProperties": JSONSchema.text]
   static let classSchema = JSONSchema.oneOf(CredentialClass.allCases.map(\.rawValue))
 
   static let schema = JSONSchema.object(
@@ -43,7 +46,8 @@ public struct CredentialView: Codable, Sendable, Equatable {
       "reference": JSONSchema.object([
         "source": JSONSchema.oneOf(SecretRef.Source.allCases.map(\.rawValue)), "provider": JSONSchema.text,
         "id": JSONSchema.text,
-      ]), "vault": JSONSchema.text, "key": JSONSchema.text, "fingerprint": JSONSchema.text, "setBy": JSONSchema.text,
+      ]), "vault": JSONSchema.text, "key": JSONSchema.text, "settings": settingsSchema,
+      "fingerprint": JSONSchema.text, "setBy": JSONSchema.text,
       "setAt": JSONSchema.time,
       "lastResolved": JSONSchema.object(["at": JSONSchema.time, "by": JSONSchema.text]),
       "lastValidated": JSONSchema.object(

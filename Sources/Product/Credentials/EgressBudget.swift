@@ -26,10 +26,10 @@ struct EgressBudget: Sendable {
   ///
   /// It counts before it asks: what a crash leaves counts as refused.
   func spend(
-    on surface: CredentialSurface, _ ask: () async -> VendorCheck.Reading
+    at vendor: CredentialVendor, _ ask: () async -> VendorCheck.Reading
   ) async throws -> VendorCheck.Reading {
-    let (budget, now) = (BanBudget.of(surface), clock.now)
-    let (vendor, egress) = (VendorCheck(surface: surface).vendor, egress)
+    let (budget, now) = (vendor.budget, clock.now)
+    let (vendor, egress) = (vendor.rawValue, egress)
     let id = ID<Question>.make(at: now)
     let decision = try await store.write { tx in
       try tx.run(
@@ -46,7 +46,7 @@ struct EgressBudget: Sendable {
       }
       return decision
     }
-    if case .skip(let until) = decision { return .unclear(budget.reason(surface, until: until)) }
+    if case .skip(let until) = decision { return .unclear(budget.reason(until: until)) }
     let reading = await ask()
     if !budget.keeps(reading) {
       try await store.write { tx in try tx.run("DELETE FROM vendor_spending WHERE id = ?", [.id(id)]) }

@@ -26,12 +26,12 @@ enum IntakeRecords {
   static func insert(_ link: IntakeLink, hash: [UInt8], in tx: Transaction) throws {
     try tx.run(
       """
-      INSERT INTO credential_intake (id, hash, org, surface, sender, purpose, asked_by, asked_at, expires_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO credential_intake (id, hash, org, surface, sender, purpose, asked_by, asked_at, expires_at, class)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       [
         .id(link.id), .blob(hash), .id(link.org), .text(link.surface.rawValue), .text(link.from), .text(link.purpose),
-        .text(link.askedBy), .time(link.askedAt), .time(link.expiresAt),
+        .text(link.askedBy), .time(link.askedAt), .time(link.expiresAt), .text(link.kind.rawValue),
       ])
   }
 
@@ -71,6 +71,7 @@ enum IntakeRecords {
     }
     return IntakeLink(
       id: try row.id("id"), org: try row.id("org"), surface: try CredentialSurface(named: row.text("surface")),
+      kind: try row.optionalText("class").map { try CredentialClass(named: $0) } ?? .fixture,
       from: try row.text("sender"), purpose: try row.text("purpose"), askedBy: try row.text("asked_by"),
       askedAt: try row.time("asked_at"), expiresAt: try row.time("expires_at"),
       replacedAt: try row.optionalTime("replaced_at"), use: use)

@@ -21,6 +21,7 @@ public struct IntakeRoutes: Sendable {
   }
 
   private struct AskBody: Codable {
+    let `class`: String?
     let from: String?
     let purpose: String?
     let hours: Int?
@@ -41,8 +42,10 @@ public struct IntakeRoutes: Sendable {
         .credentialRequested,
         schema: RouteSchema(
           request: JSONSchema.object(
-            ["from": JSONSchema.text, "purpose": JSONSchema.text, "hours": JSONSchema.integer],
-            optional: ["from", "purpose", "hours"]), response: IntakeRequestedView.schema, status: 201)
+            [
+              "class": CredentialView.classSchema, "from": JSONSchema.text, "purpose": JSONSchema.text,
+              "hours": JSONSchema.integer,
+            ], optional: ["class", "from", "purpose", "hours"]), response: IntakeRequestedView.schema, status: 201)
       ) { try await ask($0) },
       .act(
         .post, "/api/v1/orgs/{org}/credentials/{surface}/unfreeze",
@@ -73,7 +76,8 @@ public struct IntakeRoutes: Sendable {
     let (org, dryRun) = (try request.slug("org"), try request.dryRun)
     let body = try request.decode(AskBody.self)
     let wanted = IntakeService.Ask(
-      surface: try request.text("surface"), from: body.from, purpose: body.purpose, hours: body.hours)
+      surface: try request.text("surface"), class: body.class, from: body.from, purpose: body.purpose,
+      hours: body.hours)
     let (link, secret) = try await service.request(
       wanted, org: org, as: try request.actor, named: request.caller?.name ?? "", dryRun: dryRun)
     if dryRun {

@@ -51,6 +51,8 @@ public final class IntakeService: Sendable {
   /// What an operator asks a customer for.
   public struct Ask: Codable, Sendable {
     public var surface: String
+    /// Nil is a fixture. Another class needs a gate that is open for exactly this Org and surface.
+    public var `class`: String?
     /// Who asks, as the customer knows them; nil is the name of whoever is signed in.
     public var from: String?
     /// What for, in words for the customer.
@@ -58,8 +60,10 @@ public final class IntakeService: Sendable {
     /// How long the link works; nil is 24.
     public var hours: Int?
 
-    public init(surface: String, from: String? = nil, purpose: String? = nil, hours: Int? = nil) {
-      (self.surface, self.from, self.purpose, self.hours) = (surface, from, purpose, hours)
+    public init(
+      surface: String, class: String? = nil, from: String? = nil, purpose: String? = nil, hours: Int? = nil
+    ) {
+      (self.surface, self.class, self.from, self.purpose, self.hours) = (surface, `class`, from, purpose, hours)
     }
   }
 
@@ -67,11 +71,13 @@ public final class IntakeService: Sendable {
   ///
   /// - Parameter name: of whoever asks.
   /// - Returns: the link, and its secret, which exists nowhere else. In a rehearsal it opens nothing.
-  /// - Throws: `orgUnknown`, `surfaceUnknown`, `usage`.
+  /// - Throws: `orgUnknown`, `surfaceUnknown`, `usage`; `credentialClassRefused` or what the gate says, when none is
+  ///   open for this Org, surface and class.
   public func request(
     _ ask: Ask, org slug: Slug, as actor: Actor, named name: String, dryRun: Bool = false
   ) async throws -> (link: IntakeLink, secret: Secret) {
     let surface = try CredentialSurface(named: ask.surface)
+    let kind = try ask.class.map { try CredentialClass(named: $0) } ?? .fixture
     let hours = ask.hours ?? CredentialLimits.intakeHoursMax
     guard (1...CredentialLimits.intakeHoursMax).contains(hours) else {
       throw AWError(
@@ -82,22 +88,33 @@ public final class IntakeService: Sendable {
     let purpose = try Self.plain(
       ask.purpose ?? "The \(surface.title) for the OpenClaw that is set up for you.", "purpose")
     let once = OneTimeSecret.make()
+    let (org, _) = try await credentials.standing(slug, surface)
+    var details: [String: JSONValue] = ["surface": .string(surface.rawValue), "class": .string(kind.rawValue)]
+    let use = kind.gated.map { GateUse(org: org.id, surface: surface, class: $0) }
+    if let use {
+      details["gate"] = try await credentials.gate(
+        use, slug, details, .credentialRequested, as: actor, dryRun: dryRun)
+    }
     let act = Act(
       .credentialManage, kind: .credentialRequested, subject: CredentialsService.subject(slug, surface),
-      details: ["surface": .string(surface.rawValue)])
-    let link = try await credentials.acts.perform(act, as: actor, dryRun: dryRun) { [changed = credentials.changed] in
-      let (tx, org) = ($0, try CredentialsService.org(slug, in: $0))
+      org: org.id.text, details: .object(details))
+    let link = try await credentials.acts.perform(act, as: actor, dryRun: dryRun) { [credentials] tx, context in
+      var ends = context.at.advanced(by: .seconds(Int64(hours) * 3_600))
+      if let use {
+        // No link outlives what allows it.
+        let gate = try CredentialsService.openGate(for: use, org: slug, credentials.trust, at: context.at, in: tx)
+        ends = min(ends, gate.until)
+      }
       let link = IntakeLink(
-        id: .make(at: $1.at), org: org.id, surface: surface, from: from, purpose: purpose, askedBy: actor.text,
-        askedAt: $1.at, expiresAt: $1.at.advanced(by: .seconds(Int64(hours) * 3_600)), replacedAt: nil, use: nil)
+        id: .make(at: context.at), org: org.id, surface: surface, kind: kind, from: from, purpose: purpose,
+        askedBy: actor.text, askedAt: context.at, expiresAt: ends, replacedAt: nil, use: nil)
       try IntakeRecords.forget(
-        expiredBefore: $1.at.advanced(by: .zero - CredentialLimits.intakeKept), in: tx)
-      try IntakeRecords.replace(surface, of: org.id, at: $1.at, in: tx)
+        expiredBefore: context.at.advanced(by: .zero - CredentialLimits.intakeKept), in: tx)
+      try IntakeRecords.replace(surface, of: org.id, at: context.at, in: tx)
       try IntakeRecords.insert(link, hash: once.hash, in: tx)
-      $1.org = org.id.text
-      $1.record("link", .string(link.id.text))
-      $1.record("expires", .string(link.expiresAt.description))
-      $1.afterCommit(changed)
+      context.record("link", .string(link.id.text))
+      context.record("expires", .string(link.expiresAt.description))
+      context.afterCommit(credentials.changed)
       return link
     }
     return (link, once.secret)
@@ -149,7 +166,7 @@ public final class IntakeService: Sendable {
   /// What a customer is shown before anything is typed. It does not use the link up.
   ///
   /// - Throws: `intakeUnknown`, `intakeExpired`, `intakeReplaced`, `rateLimited`; `intakeReused` after the incident was
-  ///   recorded.
+  ///   recorded; what a gate says that is not open any more.
   func look(_ code: Secret, address: String) async throws -> (link: IntakeLink, org: Org) {
     try take(address)
     return try await checked(code, envelope: nil)
@@ -157,9 +174,12 @@ public final class IntakeService: Sendable {
 
   /// Takes the value of a customer: once.
   ///
+  /// - Parameter settings: what belongs to it and is no secret.
   /// - Throws: what `look` throws, `credentialEnvelope`, and what is wrong with the value. Of the last two the link can
   ///   still be used.
-  func give(_ sealed: String, code: Secret, address: String) async throws -> IntakeLink {
+  func give(
+    _ sealed: String, settings: [String: String] = [:], code: Secret, address: String
+  ) async throws -> IntakeLink {
     try take(address)
     let envelope = SHA256.hex(Array(sealed.utf8))
     let (link, org) = try await checked(code, envelope: envelope)
@@ -170,7 +190,8 @@ public final class IntakeService: Sendable {
     let hash = OneTimeSecret.hash(of: code)
     do {
       _ = try await credentials.set(
-        .init(surface: link.surface.rawValue), value: value, org: org.slug, as: Self.actor
+        .init(surface: link.surface.rawValue, class: link.kind.rawValue, settings: settings), value: value,
+        org: org.slug, as: Self.actor
       ) { tx, context, credential in
         // Of two at once one has used it by now.
         guard let now = try IntakeRecords.find(hash, in: tx) else { throw IntakeDecision.unknown }
@@ -200,16 +221,32 @@ public final class IntakeService: Sendable {
 
   private func checked(_ code: Secret, envelope: String?) async throws -> (link: IntakeLink, org: Org) {
     let (hash, now) = (OneTimeSecret.hash(of: code), clock.now)
-    let found = try await store.read { tx -> (IntakeLink, Org)? in
+    let trust = credentials.trust
+    let found = try await store.read { tx -> (IntakeLink, Org, closed: AWError?)? in
       guard let link = try IntakeRecords.find(hash, in: tx), let org = try FleetRecords.org(link.org, in: tx)
       else { return nil }
-      return (link, org)
+      return (link, org, try Self.closed(link, org, trust, at: now, in: tx))
     }
-    guard let (link, org) = found else { throw IntakeDecision.unknown }
+    guard let (link, org, closed) = found else { throw IntakeDecision.unknown }
     let decision = IntakeDecision.decide(link, envelope: envelope, at: now)
     if decision == .reused { try await raise(link, org) }
     if let refusal = decision.refusal(from: link.from) { throw refusal }
+    if decision == .usable, let closed { throw closed }
     return (link, org)
+  }
+
+  /// Why a link's own class is not allowed now, before anybody types anything; nil when it is.
+  private static func closed(
+    _ link: IntakeLink, _ org: Org, _ trust: GateTrust, at now: Timestamp, in tx: Transaction
+  ) throws -> AWError? {
+    guard let gated = link.kind.gated else { return nil }
+    do {
+      let use = GateUse(org: org.id, surface: link.surface, class: gated)
+      _ = try CredentialsService.openGate(for: use, org: org.slug, trust, at: now, in: tx)
+      return nil
+    } catch let refusal as AWError {
+      return IntakeDecision.closed(link, refusal.code)
+    }
   }
 
   /// A second use: somebody other than the customer may have seen the link, before or after. What it brought is frozen,

@@ -14,6 +14,7 @@ public struct IntakeLinkView: Codable, Sendable, Equatable {
   public let org: Slug
   public let surface: CredentialSurface
   public let title: String
+  public let `class`: CredentialClass
   public let from: String
   public let purpose: String
   public let askedBy: String
@@ -27,6 +28,7 @@ public struct IntakeLinkView: Codable, Sendable, Equatable {
   init(_ link: IntakeLink, org: Slug, at now: Timestamp) {
     self.org = org
     (id, surface, title) = (link.id.text, link.surface, link.surface.title)
+    `class` = link.kind
     (from, purpose, askedBy) = (link.from, link.purpose, link.askedBy)
     (askedAt, expiresAt) = (link.askedAt, link.expiresAt)
     (usedAt, version) = (link.use?.at, link.use?.version)
@@ -41,7 +43,8 @@ public struct IntakeLinkView: Codable, Sendable, Equatable {
 
   private static let members: [String: JSONValue] = [
     "id": JSONSchema.id, "org": JSONSchema.slug, "surface": CredentialView.surfaceSchema, "title": JSONSchema.text,
-    "from": JSONSchema.text, "purpose": JSONSchema.text, "askedBy": JSONSchema.text, "askedAt": JSONSchema.time,
+    "class": CredentialView.classSchema, "from": JSONSchema.text, "purpose": JSONSchema.text,
+    "askedBy": JSONSchema.text, "askedAt": JSONSchema.time,
     "expiresAt": JSONSchema.time, "state": JSONSchema.oneOf(State.allCases.map(\.rawValue)),
     "usedAt": JSONSchema.time, "version": JSONSchema.integer,
   ]

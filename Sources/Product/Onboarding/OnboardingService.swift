@@ -196,7 +196,7 @@ public struct OnboardingService: Sendable {
   private static func ready(_ found: OnboardingLedger.Case) throws -> OnboardingRecord.Placement {
     guard OnboardingStanding.mayProvision(found.facts), let place = found.record.placement else {
       let standing = found.standing
-      let missing = found.facts.requirements.first { $0.status != .valid }
+      let missing = found.facts.requirements.first { !$0.status.isMet }
       let (why, next) =
         standing.block.map { ($0.message, $0.next) }
         ?? missing.map { ("\($0.title) is \($0.status.rawValue).", $0.problem?.next ?? "") }

@@ -1,11 +1,23 @@
 import Basics
 import Crypto
+import Foundation
 
-/// One simulated vendor: where it is asked, how it is shown a credential, and what it says.
+/// What is asked of one simulated vendor: where, how it is shown a credential, and whose that is.
 enum Vendor: String, CaseIterable {
-  case openrouter, openai, anthropic, gemini, telegram, slack, discord
+  case openrouter, openai, anthropic, gemini, telegram, slack, slackApp, discord, teams, googleChat, sms, matrix
 
-  private var prefix: String {
+  /// The first part of the address, as the vendor is named.
+  var host: String {
+    switch self {
+    case .slackApp: "slack"
+    case .teams: "microsoft"
+    case .googleChat: "google"
+    case .sms: "twilio"
+    default: rawValue
+    }
+  }
+
+  var prefix: String {
     switch self {
     case .openrouter: "sk-or-v1-"
     case .openai: "sk-proj-"
@@ -13,7 +25,20 @@ enum Vendor: String, CaseIterable {
     case .gemini: "AIza"
     case .telegram: "0000000000:"
     case .slack: "xoxb-000000000000-000000000000-"
+    case .slackApp: "xapp-1-A0000000000-000000000000-"
     case .discord: "MDAwMDAwMDAwMDAwMDAwMDAw.AAAAAA."
+    case .teams: "0000Q~"
+    case .googleChat: #"{"type":"service_account","client_email":""#
+    case .sms: "twilio-"
+    case .matrix: "syt_YXctZml4dHVyZQ_"
+    }
+  }
+
+  /// How it is asked.
+  var method: String {
+    switch self {
+    case .slackApp, .teams, .googleChat: "POST"
+    default: "GET"
     }
   }
 
@@ -25,7 +50,12 @@ enum Vendor: String, CaseIterable {
     case .gemini: path == "/v1beta/models"
     case .telegram: path.hasPrefix("/bot") && path.hasSuffix("/getMe")
     case .slack: path == "/api/auth.test"
+    case .slackApp: path == "/api/apps.connections.open"
     case .discord: path == "/api/v10/users/@me"
+    case .teams: path.wholeMatch(of: /\/[0-9a-f-]{36}\/oauth2\/v2\.0\/token/) != nil
+    case .googleChat: path == "/token"
+    case .sms: Self.account(path) != nil
+    case .matrix: path == "/_matrix/client/v3/account/whoami"
     }
   }
 
@@ -35,23 +65,39 @@ enum Vendor: String, CaseIterable {
     case .openrouter: "/api/v1/chat/completions"
     case .openai, .anthropic: "/v1/chat/completions"
     case .gemini: "/v1beta/openai/chat/completions"
-    case .telegram, .slack, .discord: nil
+    default: nil
     }
   }
 
+  /// Twilio's account in a path.
+  static func account(_ path: String) -> String? {
+    path.wholeMatch(of: /\/2010-04-01\/Accounts\/(AC[0-9a-f]{32})\.json/).map { String($0.output.1) }
+  }
+
   /// What it was shown; empty when nothing.
-  func credential(_ request: Vendors.Request, _ path: String) -> String {
+  ///
+  /// - Parameter known: what was given out, of which one may have signed what is shown.
+  func credential(_ request: Vendors.Request, _ path: String, _ known: [String]) -> String {
     func after(_ scheme: String) -> String {
       let header = request.headers["authorization"] ?? ""
       return header.hasPrefix(scheme + " ") ? String(header.dropFirst(scheme.count + 1)) : ""
     }
     if path == completions { return after("Bearer") }
     switch self {
-    case .openrouter, .openai, .slack: return after("Bearer")
+    case .openrouter, .openai, .slack, .slackApp, .matrix: return after("Bearer")
     case .discord: return after("Bot")
     case .anthropic: return request.headers["anthropic-version"] == nil ? "" : request.headers["x-api-key"] ?? ""
     case .gemini: return request.headers["x-goog-api-key"] ?? ""
     case .telegram: return String(path.dropFirst("/bot".count).dropLast("/getMe".count))
+    case .teams:
+      let form = request.form
+      let isAsked = form["grant_type"] == "client_credentials" && form["client_id"]?.isEmpty == false
+      return isAsked ? form["client_secret"] ?? "" : ""
+    case .sms:
+      let pair = Data(base64Encoded: after("Basic")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+      let parts = pair.split(separator: ":", maxSplits: 1).map(String.init)
+      return parts.count == 2 && parts[0] == Self.account(path) ? parts[1] : ""
+    case .googleChat: return GoogleAssertion(request).shown(prefix, known)
     }
   }
 
@@ -69,87 +115,16 @@ enum Vendor: String, CaseIterable {
     let check = SHA256.hex(Array(bytes.dropLast(8))).prefix(8)
     return check == String(decoding: bytes.suffix(8), as: UTF8.self) ? name : nil
   }
+}
 
-  /// A number that follows from a name, for vendors that count their accounts.
-  private func number(_ name: String) -> Int64 {
-    SHA256.hash(data: Array("\(rawValue)/\(name)".utf8)).prefix(6).reduce(0) { $0 << 8 | Int64($1) }
-  }
-
-  func welcome(_ name: String) -> Vendors.Answer {
-    let number = number(name)
-    switch self {
-    case .openrouter:
-      return .json(
-        200,
-        [
-          "data": [
-            "label": .string("sk-or-v1-aw-...\(number % 1_000)"), "limit": 100, "usage": .number(25.5),
-            "is_free_tier": false,
-            "creator_user_id": .string("user_\(name)"),
-          ]
-        ])
-    case .openai:
-      return .json(
-        200,
-        [
-          "object": "user", "id": .string("user-\(name)"), "name": .string(name),
-          "orgs": ["object": "list", "data": [["object": "organization", "id": .string("org-\(name)")]]],
-        ])
-    case .anthropic:
-      return .json(
-        200, ["data": [["type": "model", "id": "claude-fixture"]], "has_more": false],
-        [("anthropic-organization-id", "org-\(name)"), ("request-id", "req_fixture")])
-    case .gemini: return .json(200, ["models": [["name": "models/gemini-fixture"]]])
-    case .telegram:
-      return .json(
-        200,
-        [
-          "ok": true,
-          "result": [
-            "id": .integer(number), "is_bot": true, "first_name": .string(name), "username": .string(name + "_bot"),
-          ],
-        ])
-    case .slack:
-      return .json(
-        200,
-        [
-          "ok": true, "url": "https://fixture.slack.com/", "team": .string(name), "user": "bot",
-          "team_id": .string("T\(number)"), "user_id": .string("U\(number)"), "bot_id": .string("B\(number)"),
-        ])
-    case .discord: return .json(200, ["id": .string(String(number)), "username": .string(name), "bot": true])
+extension Vendors.Request {
+  /// A form's fields.
+  var form: [String: String] {
+    let pairs = String(decoding: body, as: UTF8.self).split(separator: "&").compactMap { field -> (String, String)? in
+      let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, let value = parts[1].removingPercentEncoding else { return nil }
+      return (parts[0], value)
     }
-  }
-
-  /// How the vendor says that a credential is not good.
-  func refusal(_ shown: String) -> Vendors.Answer {
-    switch self {
-    case .openrouter: return .json(401, ["error": ["code": 401, "message": "User not found."]])
-    case .openai:
-      let error: JSONValue = [
-        "message": "Incorrect API key provided.", "type": "invalid_request_error", "param": nil,
-        "code": "invalid_api_key",
-      ]
-      return .json(401, ["error": error])
-    case .anthropic:
-      return .json(
-        401, ["type": "error", "error": ["type": "authentication_error", "message": "invalid x-api-key"]])
-    case .gemini:
-      let detail: JSONValue = [
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com",
-      ]
-      let error: JSONValue = [
-        "code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT",
-        "details": [detail],
-      ]
-      return .json(400, ["error": error])
-    case .telegram:
-      guard shown.contains(":") else {
-        return .json(404, ["ok": false, "error_code": 404, "description": "Not Found"])
-      }
-      return .json(401, ["ok": false, "error_code": 401, "description": "Unauthorized"])
-    // 200 all the same: that is the trap.
-    case .slack: return .json(200, ["ok": false, "error": shown.isEmpty ? "not_authed" : "invalid_auth"])
-    case .discord: return .json(401, ["message": "401: Unauthorized", "code": 0])
-    }
+    return Dictionary(pairs) { first, _ in first }
   }
 }

@@ -42,5 +42,8 @@ public final class VendorDesk: Sendable {
 
   func isRevoked(_ value: String) -> Bool { state.withLockedValue { $0.revoked.contains(value) } }
 
+  /// What was given out.
+  var values: [String] { state.withLockedValue { Array($0.accounts.keys) } }
+
   func account(of value: String) -> String? { state.withLockedValue { $0.accounts[value] } }
 }

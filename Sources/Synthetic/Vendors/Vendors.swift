@@ -58,23 +58,27 @@ enum Vendors {
   static func answer(to request: Request, at door: VendorDesk.Door, _ desk: VendorDesk) -> Answer {
     let path = request.path.split(separator: "?", maxSplits: 1).first.map(String.init) ?? ""
     let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
-    guard parts.count == 2, let vendor = Vendor(rawValue: parts[0]),
-      vendor.serves("/" + parts[1]) || vendor.completions == "/" + parts[1]
-    else {
-      return .json(404, ["error": "not found"])
-    }
-    let shown = vendor.credential(request, "/" + parts[1])
+    let place = "/" + (parts.last ?? "")
+    guard parts.count == 2,
+      let vendor = Vendor.allCases.first(where: {
+        $0.host == parts[0] && ($0.serves(place) || $0.completions == place)
+      })
+    else { return .json(404, ["error": "not found"]) }
+    let shown = vendor.credential(request, place, door == .accounts ? desk.values : [])
     desk.came(to: door, with: shown, isFixture: vendor.claimed(shown) != nil)
     if desk.isRevoked(shown) { return vendor.refusal(shown) }
     if request.method == "DELETE" {
       desk.revoke(shown)
       return Answer(status: 204, body: "")
     }
+    guard request.method == vendor.method || vendor.completions == place else {
+      return Answer(status: 405, headers: [("content-type", "text/html")], body: "<h1>Method Not Allowed</h1>")
+    }
     switch door {
-    case .accounts: return desk.account(of: shown).map { vendor.welcome($0) } ?? vendor.refusal(shown)
+    case .accounts: return desk.account(of: shown).map { vendor.welcome($0, at: place) } ?? vendor.refusal(shown)
     case .fixtures:
-      return answer(to: shown, at: vendor) {
-        vendor.completions == "/" + parts[1] ? completion(request) : vendor.welcome($0)
+      return answer(to: shown, at: vendor, place) {
+        vendor.completions == place ? completion(request) : vendor.welcome($0, at: place)
       }
     }
   }
@@ -87,17 +91,20 @@ enum Vendors {
   }
 
   private static func answer(
-    to shown: String, at vendor: Vendor, welcome: (String) -> Answer
+    to shown: String, at vendor: Vendor, _ place: String, welcome: (String) -> Answer
   ) -> Answer {
     // A corrupted copy belongs to the same place, so that an endpoint which does not check shows itself.
-    if let temper = vendor.claimed(shown).flatMap(Temper.of), let answer = answer(of: temper, at: vendor, shown) {
+    if let temper = vendor.claimed(shown).flatMap(Temper.of), let answer = answer(of: temper, at: vendor, place, shown)
+    {
       return answer
     }
     guard let name = vendor.name(in: shown) else { return vendor.refusal(shown) }
     return welcome(name)
   }
 
-  private static func answer(of temper: Temper, at vendor: Vendor, _ shown: String) -> Answer? {
+  private static func answer(
+    of temper: Temper, at vendor: Vendor, _ place: String, _ shown: String
+  ) -> Answer? {
     switch temper {
     case .revoked: return vendor.refusal(shown)
     case .limited:
@@ -107,7 +114,7 @@ enum Vendors {
       return Answer(
         status: 200, headers: [("content-type", "text/html")],
         body: "<!doctype html><title>Sign in to the network</title><form action=/login></form>")
-    case .open: return vendor.welcome("open")
+    case .open: return vendor.welcome("open", at: place)
     case .moved: return Answer(status: 302, headers: [("location", "https://login.example.com/")], body: "")
     case .odd: return .json(200, ["status": "fine"])
     }

@@ -79,7 +79,7 @@ struct CredentialWorld: Sendable {
     _ body: @escaping @Sendable (CredentialWorld, VendorDesk) async throws -> Void
   ) async throws {
     let server = try await FixtureModelServer.open(
-      host: "127.0.0.1", port: 0, key: Secret("k"), logger: TestStores.logger)
+      host: "127.0.0.1", port: 0, key: Secret("k"), clock: WallClock { now }, logger: TestStores.logger)
     let serving = Task { try await server.run() }
     defer { serving.cancel() }
     let url = try #require(URL(string: "http://127.0.0.1:\(server.port)/vendors"))
@@ -89,7 +89,7 @@ struct CredentialWorld: Sendable {
   }
 
   static func endpoints(at port: Int) throws -> VendorEndpoints {
-    let names = CredentialSurface.allCases.map { VendorCheck(surface: $0).vendor }
+    let names = CredentialVendor.allCases.map(\.rawValue)
     let table = names.map { "\"\($0)\": \"http://127.0.0.1:\(port)/endpoints/\($0)\"" }.joined(separator: ", ")
     return try VendorEndpoints(parsing: Array("{\(table)}".utf8))
   }
@@ -123,10 +123,12 @@ struct CredentialWorld: Sendable {
   /// Sets a value of a class that needs a gate.
   @discardableResult
   func setGated(
-    _ value: String, _ surface: CredentialSurface = .openAI, class kind: String = "real", org: String = "acme"
+    _ value: String, _ surface: CredentialSurface = .openAI, class kind: String = "real", org: String = "acme",
+    with settings: [String: String]? = nil
   ) async throws -> Credential {
     try await service.set(
-      .init(surface: surface.rawValue, class: kind), value: Secret(value), org: try Slug(org), as: Self.actor)
+      .init(surface: surface.rawValue, class: kind, settings: settings), value: Secret(value), org: try Slug(org),
+      as: Self.actor)
   }
 
   func ask(

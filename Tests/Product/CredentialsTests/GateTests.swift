@@ -281,8 +281,8 @@ struct GatedCredentialTests {
       #expect(throws: AWError(.usage, "", next: "")) { _ = try VendorEndpoints(parsing: Array(bad.utf8)) }
     }
     let other = try VendorEndpoints(parsing: Array(#"{"openai":"https://eu.api.openai.com/"}"#.utf8))
-    #expect(other.base(of: "openai") == "https://eu.api.openai.com")
-    #expect(other.base(of: "slack") == "https://slack.com")
+    #expect(other.base(of: .openAI) == "https://eu.api.openai.com")
+    #expect(other.base(of: .slack) == "https://slack.com")
     let vendors = FixtureVendors(url: try #require(URL(string: "http://127.0.0.1:8081/vendors")))
     try other.check(apartFrom: vendors)
     let same = try VendorEndpoints(parsing: Array(#"{"openai":"http://127.0.0.1:8081/vendors/openai"}"#.utf8))
@@ -325,11 +325,11 @@ struct BanBudgetTests {
 
   @Test("a hundredth of what Discord bans for, and a value that is let in costs its corrupted copy alone")
   func counted() {
-    #expect(BanBudget.of(.discord) == BanBudget(counts: .refusals, most: 100, window: .seconds(600)))
-    for surface in CredentialSurface.allCases {
-      let budget = BanBudget.of(surface)
+    #expect(CredentialVendor.discord.budget == BanBudget(counts: .refusals, most: 100, window: .seconds(600)))
+    for vendor in CredentialVendor.allCases {
+      let budget = vendor.budget
       #expect(budget.keeps(.refused("401")) && budget.keeps(.unclear("429")))
-      #expect(budget.keeps(.accepted(identity: nil)) == (surface == .slack))
+      #expect(budget.keeps(.accepted(identity: nil)) == (vendor == .slack))
     }
   }
 
@@ -339,25 +339,25 @@ struct BanBudgetTests {
     try await TestStores.with(engine, migrations: migrations) { store in
       let time = TestTime()
       let budget = EgressBudget(store: store, clock: time.clock, egress: "office")
-      let most = BanBudget.of(.discord).most
+      let most = CredentialVendor.discord.budget.most
       // What is let in is not counted; what is not let in is.
       for _ in 0..<(most + 5) {
-        let reading = try await budget.spend(on: .discord) { .accepted(identity: "a") }
+        let reading = try await budget.spend(at: .discord) { .accepted(identity: "a") }
         #expect(reading == .accepted(identity: "a"))
       }
-      for _ in 0..<most { _ = try await budget.spend(on: .discord) { .refused("401") } }
-      let skipped = try await budget.spend(on: .discord) {
+      for _ in 0..<most { _ = try await budget.spend(at: .discord) { .refused("401") } }
+      let skipped = try await budget.spend(at: .discord) {
         Issue.record("asked")
         return .refused("401")
       }
       guard case .unclear(let why) = skipped else { return #expect(Bool(false), "\(skipped)") }
       #expect(why.contains("100 refusals in 10 min"))
       // Others are not touched: another vendor, another address.
-      #expect(try await budget.spend(on: .telegram) { .refused("401") } == .refused("401"))
+      #expect(try await budget.spend(at: .telegram) { .refused("401") } == .refused("401"))
       let elsewhere = EgressBudget(store: store, clock: time.clock, egress: "branch")
-      #expect(try await elsewhere.spend(on: .discord) { .refused("401") } == .refused("401"))
+      #expect(try await elsewhere.spend(at: .discord) { .refused("401") } == .refused("401"))
       time.advance(.seconds(600))
-      #expect(try await budget.spend(on: .discord) { .refused("401") } == .refused("401"))
+      #expect(try await budget.spend(at: .discord) { .refused("401") } == .refused("401"))
     }
   }
 
@@ -369,7 +369,7 @@ struct BanBudgetTests {
       try await world.open([.discord])
       try await world.setGated(token, .discord)
       let (acme, actor) = (try Slug("acme"), CredentialWorld.actor)
-      for _ in 0..<BanBudget.of(.discord).most {
+      for _ in 0..<CredentialVendor.discord.budget.most {
         #expect(try await world.service.validate(.discord, org: acme, as: actor).status == .valid)
       }
       let asked = desk.asked(at: .accounts)

@@ -74,9 +74,13 @@ struct IntakeLinkTests {
     }
   }
 
-  private static func asked(_ world: CredentialWorld, _ intake: IntakeService) async throws -> Customer {
+  private static func asked(
+    _ world: CredentialWorld, _ intake: IntakeService, _ surface: CredentialSurface = surface,
+    class kind: String? = nil,
+    org: String = "acme"
+  ) async throws -> Customer {
     let (link, code) = try await intake.request(
-      .init(surface: surface.rawValue, purpose: "For your assistant."), org: try Slug("acme"),
+      .init(surface: surface.rawValue, class: kind, purpose: "For your assistant."), org: try Slug(org),
       as: CredentialWorld.actor, named: "anna")
     return Customer(intake: intake, link: link, code: code)
   }
@@ -161,6 +165,79 @@ struct IntakeLinkTests {
       #expect(try await Self.events(world).last?.condition?.isOpen == false)
       await Self.refused(.intakeReused) { try await customer.look() }
       #expect(try await Self.status(world) == .frozen)
+    }
+  }
+
+  // MARK: - Classes
+
+  @Test("a link for a real value is made where a gate allows exactly that, and refused by code everywhere else")
+  func gatedRequest() async throws {
+    try await CredentialWorld.with { world in
+      let intake = IntakeService(credentials: world.service)
+      await Self.refused(.usage) { _ = try await Self.asked(world, intake, class: "serious") }
+      await Self.refused(.credentialClassRefused) { _ = try await Self.asked(world, intake, class: "real") }
+      _ = try await world.ask()
+      await Self.refused(.gateNotSigned) { _ = try await Self.asked(world, intake, class: "real") }
+      let gate = try await world.open()
+      await Self.refused(.gateOutOfScope) { _ = try await Self.asked(world, intake, .slack, class: "real") }
+      await Self.refused(.gateOutOfScope) {
+        _ = try await Self.asked(world, intake, class: "controlled-non-production")
+      }
+      await Self.refused(.credentialClassRefused) {
+        _ = try await Self.asked(world, intake, class: "real", org: "globex")
+      }
+      #expect(try await intake.links(of: try Slug("acme")).isEmpty)
+      #expect(try await world.entries().filter { $0.kind.id == "act.refused" }.count == 5)
+      let customer = try await Self.asked(world, intake, class: "real")
+      #expect(customer.link.kind == .real)
+      // It does not outlive what allows it.
+      #expect(customer.link.expiresAt == gate.record.request.until)
+      let entry = try #require(try await world.entries().last { $0.kind == .credentialRequested })
+      #expect(entry.data["class"] == "real" && entry.data["gate"]?.stringValue == gate.record.request.id.text)
+      #expect(try await intake.links(of: try Slug("acme")).map(\.kind) == [.real])
+    }
+  }
+
+  @Test("a real value comes by its link while the gate is open; a fixture does not, and nothing does afterwards")
+  func gatedValue() async throws {
+    try await CredentialWorld.with { world in
+      let intake = IntakeService(credentials: world.service)
+      let acme = try Slug("acme")
+      try await world.open()
+      let first = try await Self.asked(world, intake, class: "real")
+      try await first.look()
+      await Self.refused(.credentialShape) {
+        try await first.give(try await first.sealed(FixtureValue.make(.openAI, name: "x")))
+      }
+      let value = "sk-proj-\(IntakeTests.tail)"
+      try await first.give(try await first.sealed(value))
+      let credential = try await world.service.standing(Self.surface, org: acme).credential
+      #expect(credential.reference.kind == .real && credential.setBy == "system/intake-link")
+      await Self.refused(.intakeReused) { try await first.look() }
+      #expect(try await Self.status(world) == .frozen)
+
+      let second = try await Self.asked(world, intake, class: "real")
+      let gate = try #require(try await world.service.gates(of: acme).first).record.request.id
+      _ = try await world.service.revokeGate(gate, reason: "the pilot is over", as: CredentialWorld.actor)
+      // Before anything is typed, and for whoever types all the same.
+      await Self.refused(.gateRevoked) { try await second.look() }
+      await Self.refused(.gateRevoked) { try await second.give(try await second.sealed(value + "9")) }
+      #expect(try await world.service.standing(Self.surface, org: acme).credential.version == 1)
+    }
+  }
+
+  @Test("what belongs to a real value comes with it")
+  func gatedSettings() async throws {
+    try await CredentialWorld.with { world in
+      let intake = IntakeService(credentials: world.service)
+      try await world.open([.sms])
+      let customer = try await Self.asked(world, intake, .sms, class: "real")
+      let sealed = try await customer.sealed(String(IntakeTests.hex64.prefix(32)))
+      await Self.refused(.credentialShape) { try await customer.give(sealed) }
+      _ = try await intake.give(
+        sealed, settings: ["accountSid": VendorReadingTests.sid], code: customer.code, address: "192.0.2.1")
+      let credential = try await world.service.standing(.sms, org: try Slug("acme")).credential
+      #expect(credential.settings == ["accountSid": VendorReadingTests.sid])
     }
   }
 

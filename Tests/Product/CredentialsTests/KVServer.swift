@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Synchronization
+import TestSupport
 
 /// A KV engine, version 2, with AppRole, on the loopback: written from the published API of HashiCorp Vault and
 /// OpenBao, because neither is packaged for the machines that test AW. What is wrong with a real one it cannot show.
@@ -39,21 +40,17 @@ final class KVServer: Sendable {
   }
 
   private init() async throws {
-    let holder = Holder()
+    let server = Late<KVServer>()
     state = Mutex(Secrets())
     channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-          try channel.pipeline.syncOperations.addHandler(Handler(holder))
+          try channel.pipeline.syncOperations.addHandler(Handler(server))
         }
       }.bind(host: "127.0.0.1", port: 0).get()
     port = channel.localAddress?.port ?? 0
-    holder.server.withLock { $0 = self }
-  }
-
-  private final class Holder: Sendable {
-    let server = Mutex<KVServer?>(nil)
+    server.set(self)
   }
 
   struct Reply {
@@ -150,11 +147,11 @@ final class KVServer: Sendable {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let holder: Holder
+    private let server: Late<KVServer>
     private var head: HTTPRequestHead?
     private var body = ByteBuffer()
 
-    init(_ holder: Holder) { self.holder = holder }
+    init(_ server: Late<KVServer>) { self.server = server }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
       switch unwrapInboundIn(data) {
@@ -163,7 +160,7 @@ final class KVServer: Sendable {
         body.clear()
       case .body(var bytes): body.writeBuffer(&bytes)
       case .end:
-        guard let head, let server = holder.server.withLock({ $0 }) else { return context.close(promise: nil) }
+        guard let head, let server = server.value else { return context.close(promise: nil) }
         let document = try? JSONValue(parsing: Array(body.readableBytesView))
         let reply = server.answer(
           head.method.rawValue, head.uri, head.headers.first(name: "x-vault-token"), document)

@@ -15,21 +15,23 @@ struct VendorReadingTests {
     let status: Int
     let body: String
     var headers: [String: String] = [:]
+    var settings: [String: String] = [:]
     let reading: Expected
 
     enum Expected: Equatable, Sendable { case accepted(String?), refused(String), unclear }
 
     init(
       _ surface: CredentialSurface, _ status: Int, _ body: String, _ reading: Expected,
-      _ headers: [String: String] = [:]
+      _ headers: [String: String] = [:], with settings: [String: String] = [:]
     ) {
       (self.surface, self.status, self.body, self.reading, self.headers) = (surface, status, body, reading, headers)
+      self.settings = settings
     }
   }
 
   static let portal = "<!doctype html><title>Sign in</title>"
 
-  static let table: [Row] = [
+  static let models: [Row] = [
     Row(.openRouter, 200, #"{"data":{"label":"sk-or-v1-au7...890","creator_user_id":"user_1"}}"#, .accepted("user_1")),
     Row(.openRouter, 200, #"{"data":{"label":"sk-or-v1-au7...890"}}"#, .accepted(nil)),
     Row(.openRouter, 401, #"{"error":{"code":401,"message":"User not found."}}"#, .refused("401")),
@@ -73,21 +75,22 @@ struct VendorReadingTests {
     Row(.discord, 401, #"{"message":"blocked by the proxy"}"#, .unclear),
     Row(.discord, 403, #"{"message":"403: Forbidden"}"#, .unclear),
   ]
+  static let table = models + channels
 
   @Test("each row of the vendors' truth tables", arguments: table.indices)
-  func rows(index: Int) {
+  func rows(index: Int) throws {
     let row = Self.table[index]
-    let reading = VendorCheck(surface: row.surface).reading(
+    let reading = try VendorCheck(row.surface, row.settings).reading(
       of: .init(status: row.status, headers: row.headers, body: Array(row.body.utf8)))
     #expect(Self.expected(reading) == row.reading, "\(reading)")
   }
 
   @Test(
     "what is not the vendor's own word proves nothing, at any vendor",
-    arguments: CredentialSurface.allCases, [200, 204, 301, 302, 400, 401, 403, 404, 407, 429, 500, 502, 503])
-  func unclear(surface: CredentialSurface, status: Int) {
+    arguments: CredentialSurface.asked, [200, 204, 301, 302, 400, 401, 403, 404, 407, 429, 500, 502, 503])
+  func unclear(surface: CredentialSurface, status: Int) throws {
     for body in ["", portal, "[]", "null", "{}", #"{"status":"fine"}"#, "{"] {
-      let reading = VendorCheck(surface: surface).reading(of: .init(status: status, body: Array(body.utf8)))
+      let reading = try VendorCheck(surface).reading(of: .init(status: status, body: Array(body.utf8)))
       #expect(Self.expected(reading) == .unclear, "\(reading) of \(body)")
     }
   }
@@ -117,15 +120,16 @@ struct VendorReadingTests {
     }
   }
 
-  @Test("a corrupted copy differs in one character and keeps its form", arguments: CredentialSurface.allCases)
+  @Test("a corrupted copy differs in one character and keeps its form", arguments: CredentialSurface.asked)
   func corrupted(surface: CredentialSurface) throws {
     for name in ["a", "acme", "zzz999"] {
-      let value = try FixtureValue.make(surface, name: name)
-      let copy = try #require(ValidationVerdict.corrupted(Secret(value)))
-      copy.withText { text in
-        #expect(zip(text, value).filter { $0 != $1 }.count == 1 && text.count == value.count)
-        #expect(surface.looksReal(text) == surface.looksReal(value))
-      }
+      let check = try VendorCheck(surface)
+      let proof = try #require(
+        check.proof(of: Secret(try FixtureValue.make(surface, name: name)), at: CredentialWorld.now))
+      let copy = try #require(check.corrupted(proof))
+      let (text, value) = (copy.withText { $0 }, proof.withText { $0 })
+      #expect(zip(text, value).filter { $0 != $1 }.count == 1 && text.count == value.count)
+      #expect(surface.looksReal(text) == surface.looksReal(value))
     }
     #expect(ValidationVerdict.corrupted(Secret("--")) == nil && ValidationVerdict.corrupted(Secret("")) == nil)
   }
@@ -135,7 +139,8 @@ struct VendorReadingTests {
 struct ValidationTests {
   static func with(_ body: @escaping @Sendable (CredentialWorld) async throws -> Void) async throws {
     let server = try await FixtureModelServer.open(
-      host: "127.0.0.1", port: 0, key: Secret("k"), logger: TestStores.logger)
+      host: "127.0.0.1", port: 0, key: Secret("k"), clock: WallClock { CredentialWorld.now },
+      logger: TestStores.logger)
     let serving = Task { try await server.run() }
     defer { serving.cancel() }
     let url = try #require(URL(string: "http://127.0.0.1:\(server.port)/vendors"))
@@ -144,7 +149,7 @@ struct ValidationTests {
 
   @Test(
     "a good one is valid, with its identity; the record says when it was resolved",
-    arguments: CredentialSurface.allCases)
+    arguments: CredentialSurface.asked)
   func valid(surface: CredentialSurface) async throws {
     try await Self.with { world in
       let acme = try Slug("acme")
@@ -167,7 +172,7 @@ struct ValidationTests {
     ("moved1", .indeterminate, "elsewhere"), ("odd1", .indeterminate, "no form"),
   ]
 
-  @Test("every trap is seen, at every vendor", arguments: CredentialSurface.allCases)
+  @Test("every trap is seen, at every vendor", arguments: CredentialSurface.asked)
   func traps(surface: CredentialSurface) async throws {
     try await Self.with { world in
       for temper in Self.tempers {

@@ -70,11 +70,7 @@ final class Receiver: Sendable {
         }
       }.bind(host: "127.0.0.1", port: 0).get()
     port = channel.localAddress?.port ?? 0
-    handler.value.withLock { $0 = self }
-  }
-
-  private final class Late<Value: Sendable>: Sendable {
-    let value = Mutex<Value?>(nil)
+    handler.set(self)
   }
 
   private func changed(by difference: Int) {
@@ -100,12 +96,12 @@ final class Receiver: Sendable {
     init(_ receiver: Late<Receiver>) { self.receiver = receiver }
 
     func channelActive(context: ChannelHandlerContext) {
-      receiver.value.withLock { $0?.changed(by: 1) }
+      receiver.value?.changed(by: 1)
       context.fireChannelActive()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-      receiver.value.withLock { $0?.changed(by: -1) }
+      receiver.value?.changed(by: -1)
       context.fireChannelInactive()
     }
 
@@ -116,7 +112,7 @@ final class Receiver: Sendable {
         body.clear()
       case .body(var bytes): body.writeBuffer(&bytes)
       case .end:
-        guard let head, let receiver = receiver.value.withLock({ $0 }) else { return }
+        guard let head, let receiver = receiver.value else { return }
         let request = Request(head: head, body: String(buffer: body))
         switch receiver.take(request) {
         case .status(let code, let headers, let text): answer(code, headers, text, context)

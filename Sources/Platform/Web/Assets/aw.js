@@ -39,6 +39,20 @@ function isBusy(part) {
   return part.contains(at) && at.matches("input, select, textarea");
 }
 
+// A click is a press and a release on one element. What is exchanged in between would swallow it.
+let pressed = false;
+let missed = false;
+function release() {
+  // After the click itself.
+  setTimeout(() => {
+    pressed = false;
+    if (missed) refresh();
+    missed = false;
+  });
+}
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const end of ["pointerup", "pointercancel", "dragend", "blur"]) addEventListener(end, release, true);
+
 // What somebody typed or ticked, to be put back after an exchange.
 function entered(part) {
   return [...part.querySelectorAll("input[name], select[name], textarea[name]")]
@@ -90,8 +104,9 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-live][id]")) {
       const next = fresh.getElementById(part.id);
+      if (pressed) missed = true;
       // Whoever is typing is not disturbed; the part is read anew when they are done.
-      if (next && isBusy(part)) part.addEventListener("focusout", () => setTimeout(refresh), { once: true });
+      else if (next && isBusy(part)) part.addEventListener("focusout", () => setTimeout(refresh), { once: true });
       else if (next) exchange(part, next);
     }
   } catch {

@@ -15,19 +15,6 @@ struct BanBudget: Equatable, Sendable {
   let most: Int
   let window: Duration
 
-  static func of(_ surface: CredentialSurface) -> BanBudget {
-    switch surface {
-    // Banned for 10,000 answers of 401, 403 or 429 in 10 minutes (Discord's page on rate limits).
-    case .discord: BanBudget(counts: .refusals, most: 100, window: .seconds(600))
-    // Hundreds a minute are granted to auth.test, by workspace; a token that is not good has none.
-    case .slack: BanBudget(counts: .questions, most: 20, window: .seconds(60))
-    // 30 messages a second are granted to a bot; what is not let in is not published.
-    case .telegram: BanBudget(counts: .refusals, most: 30, window: .seconds(60))
-    // None of them publishes what it does about refused keys.
-    case .openRouter, .openAI, .anthropic, .gemini: BanBudget(counts: .refusals, most: 30, window: .seconds(60))
-    }
-  }
-
   enum Decision: Equatable, Sendable {
     case ask
     /// Nothing is asked before this moment.
@@ -50,7 +37,7 @@ struct BanBudget: Equatable, Sendable {
   }
 
   /// What is said of a question that was not asked.
-  func reason(_ surface: CredentialSurface, until: Timestamp) -> String {
+  func reason(until: Timestamp) -> String {
     let what = counts == .refusals ? "refusals" : "questions"
     return "not asked before \(until): \(most) \(what) in \(window.words) is as many as AW spends at this vendor"
   }

@@ -13,6 +13,8 @@ public struct Credential: Sendable, Equatable {
   /// Counts the values that this surface of this Org has had, from 1. It goes on after a removal.
   public let version: Int
   public let place: Place
+  /// What belongs to the value and is no secret, by its key in OpenClaw's configuration.
+  public var settings: [String: String] = [:]
   public let fingerprint: String
   /// As evidence names whoever set it.
   public let setBy: String

@@ -21,8 +21,7 @@ enum CredentialIntake {
       if FixtureValue.name(in: text, of: surface) != nil { return .fixture }
       let others = CredentialSurface.allCases
       if let other = others.first(where: { FixtureValue.name(in: text, of: $0) != nil }) { return .fixtureOf(other) }
-      if let real = ([surface] + others).first(where: { $0.looksReal(text) }) { return .looksReal(real) }
-      return .unknown
+      return surface.formed(text).map { .looksReal($0) } ?? .unknown
     }
   }
 
@@ -59,7 +58,8 @@ enum CredentialIntake {
     case .fixture, .fixtureOf,
       .looksReal(_) where isMarked, .unknown where isMarked:
       AWError(
-        .credentialShape, "The value is a fixture, and this class holds what the vendor gave out.",
+        .credentialShape,
+        "The value is a test value that opens nothing, and one that the vendor gave out is asked for.",
         next: "Set it as a fixture, or give the vendor's own value.")
     case .empty, .tooLong: refusal(of: verdict, for: surface)
     case .looksReal(let other):

@@ -2,24 +2,34 @@ import Basics
 
 /// What a credential is for: a model provider or a channel, by the path of its key in OpenClaw's configuration.
 ///
-/// Closed: a surface is here when AW knows the form of its values and can validate them.
+/// Closed: a surface is here when AW knows the form of its values. Of most it can ask the vendor too: see `vendor`.
 public enum CredentialSurface: String, Codable, Sendable, CaseIterable {
   case openRouter = "models.providers.openrouter.apiKey"
   case openAI = "models.providers.openai.apiKey"
   case anthropic = "models.providers.anthropic.apiKey"
   case gemini = "models.providers.google.apiKey"
   case telegram = "channels.telegram.botToken"
+  case telegramWebhook = "channels.telegram.webhookSecret"
   case slack = "channels.slack.botToken"
+  case slackApp = "channels.slack.appToken"
+  case slackSigning = "channels.slack.signingSecret"
   case discord = "channels.discord.token"
+  case teams = "channels.msteams.appPassword"
+  case googleChat = "channels.googlechat.serviceAccount"
+  case sms = "channels.sms.authToken"
+  case matrix = "channels.matrix.accessToken"
 
-  /// - Throws: `surfaceUnknown` with those that there are.
+  /// - Throws: `surfaceUnknown` with those that there are; of a channel whose device is linked, that there is nothing
+  ///   to keep.
   public init(named name: String) throws(AWError) {
-    guard let surface = CredentialSurface(rawValue: name) else {
-      throw AWError(
-        .surfaceUnknown, "There is no credential surface \(name.quoted).",
-        next: "Use one of: \(CredentialSurface.allCases.map(\.rawValue).joined(separator: ", ")).")
+    if let surface = CredentialSurface(rawValue: name) {
+      self = surface
+      return
     }
-    self = surface
+    if let channel = LinkedChannel.of(name) { throw channel.refusal }
+    throw AWError(
+      .surfaceUnknown, "There is no credential surface \(name.quoted).",
+      next: "Use one of: \(CredentialSurface.allCases.map(\.rawValue).joined(separator: ", ")).")
   }
 
   /// What a person calls it.
@@ -30,17 +40,19 @@ public enum CredentialSurface: String, Codable, Sendable, CaseIterable {
     case .anthropic: "Anthropic API key"
     case .gemini: "Gemini API key"
     case .telegram: "Telegram bot token"
+    case .telegramWebhook: "Telegram webhook secret"
     case .slack: "Slack bot token"
+    case .slackApp: "Slack app-level token"
+    case .slackSigning: "Slack signing secret"
     case .discord: "Discord bot token"
+    case .teams: "Microsoft Teams client secret"
+    case .googleChat: "Google Chat service account key"
+    case .sms: "Twilio auth token"
+    case .matrix: "Matrix access token"
     }
   }
 
-  public var isModel: Bool {
-    switch self {
-    case .openRouter, .openAI, .anthropic, .gemini: true
-    case .telegram, .slack, .discord: false
-    }
-  }
+  public var isModel: Bool { rawValue.hasPrefix("models.") }
 
   /// Where a model provider is asked for completions in OpenAI's form, behind the vendor's host; nil for channels. All
   /// of the four publish such an endpoint.
@@ -49,38 +61,72 @@ public enum CredentialSurface: String, Codable, Sendable, CaseIterable {
     case .openRouter: "/api/v1"
     case .openAI, .anthropic: "/v1"
     case .gemini: "/v1beta/openai"
-    case .telegram, .slack, .discord: nil
+    default: nil
     }
   }
 
-  /// What a fixture of it begins with: the form of the vendor's own values, with an account that cannot exist.
-  var fixturePrefix: String {
+  /// Who is asked about it; nil when there is nobody: a secret between the channel and OpenClaw alone, which no call
+  /// takes. Of such a value AW sees the form, and says no more.
+  var vendor: CredentialVendor? {
     switch self {
-    case .openRouter: "sk-or-v1-"
-    case .openAI: "sk-proj-"
-    case .anthropic: "sk-ant-api03-"
-    case .gemini: "AIza"
-    case .telegram: "0000000000:"
-    case .slack: "xoxb-000000000000-000000000000-"
-    // The first part is base64 of the bot's id, eighteen zeros.
-    case .discord: "MDAwMDAwMDAwMDAwMDAwMDAw.AAAAAA."
+    case .openRouter: .openRouter
+    case .openAI: .openAI
+    case .anthropic: .anthropic
+    case .gemini: .gemini
+    case .telegram: .telegram
+    case .slack, .slackApp: .slack
+    case .discord: .discord
+    case .teams: .microsoft
+    case .googleChat: .google
+    case .sms: .twilio
+    case .matrix: .matrix
+    case .telegramWebhook, .slackSigning: nil
     }
   }
 
-  /// Whether a value has the form that the vendor gives out (the patterns of trufflehog's detectors and of the vendors'
-  /// own pages). It says what a value looks like, never that it works.
-  func looksReal(_ value: String) -> Bool {
+  /// - Throws: `credentialUncheckable` when there is nobody to ask.
+  func asked() throws(AWError) -> CredentialVendor {
+    guard let vendor else {
+      throw AWError(
+        .credentialUncheckable, "Nobody can be asked whether a \(title) is good: only its form was looked at.",
+        next: "Whether it is the right one shows when the channel's first message arrives. "
+          + "To replace it, set another value.")
+    }
+    return vendor
+  }
+}
+
+/// A channel that has no credential: a device is linked to it, and what that leaves belongs to OpenClaw alone.
+public enum LinkedChannel: String, Sendable, CaseIterable {
+  case whatsApp = "channels.whatsapp"
+  case signal = "channels.signal"
+
+  public var title: String {
     switch self {
-    case .openRouter: value.wholeMatch(of: /sk-or-v1-[0-9a-f]{64}/) != nil
-    case .openAI: value.wholeMatch(of: /sk-(proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}/) != nil && !isOther(value)
-    case .anthropic: value.wholeMatch(of: /sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{20,}/) != nil
-    case .gemini: value.wholeMatch(of: /AIza[0-9A-Za-z_-]{35}/) != nil
-    case .telegram: value.wholeMatch(of: /[0-9]{8,10}:[A-Za-z0-9_-]{35}/) != nil
-    case .slack: value.wholeMatch(of: /xoxb-[0-9]{8,}-[0-9]{8,}-[A-Za-z0-9]{20,}/) != nil
-    case .discord: value.wholeMatch(of: /[A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}/) != nil
+    case .whatsApp: "WhatsApp"
+    case .signal: "Signal"
     }
   }
 
-  /// OpenAI's prefix begins those of others.
-  private func isOther(_ value: String) -> Bool { value.hasPrefix("sk-or-") || value.hasPrefix("sk-ant-") }
+  /// Why there is nothing for AW to keep.
+  public var words: String {
+    switch self {
+    case .whatsApp:
+      "A linked device, not a stored secret: the Org scans a QR code on the Instance. Two holders of one session "
+        + "would throw each other out."
+    case .signal:
+      "A linked device, not a stored secret: the number is registered with the Instance's own signal-cli."
+    }
+  }
+
+  /// The channel that a name is below, if it is one of these.
+  static func of(_ name: String) -> LinkedChannel? {
+    allCases.first { name == $0.rawValue || name.hasPrefix($0.rawValue + ".") }
+  }
+
+  var refusal: AWError {
+    AWError(
+      .surfaceUnknown, "\(title) has no credential that AW could keep. \(words)",
+      next: "Link the device on the Instance when it runs. Nothing is to be set here.")
+  }
 }

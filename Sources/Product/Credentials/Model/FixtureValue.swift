@@ -4,8 +4,8 @@ import Crypto
 /// Values that look like a vendor's and can never authenticate there: all that an Org may hold in this release.
 ///
 /// The surface's own prefix, then 35 characters: `aw-fixture-`, a name, dashes up to the length, and 8 hexadecimal
-/// digits of SHA-256 over what stands before. So whoever scans for secrets can tell a fixture from its text alone, and
-/// nobody can pass off a real value as one.
+/// digits of SHA-256 over what stands before. Of a value that is a whole file, what never changes stands behind. So
+/// whoever scans for secrets can tell a fixture from its text alone, and nobody can pass off a real value as one.
 public enum FixtureValue {
   static let mark = "aw-fixture-"
   /// Gemini's and Telegram's values have exactly that many behind their prefix.
@@ -23,15 +23,17 @@ public enum FixtureValue {
     }
     let dashes = bodyCharacters - mark.utf8.count - name.utf8.count - checkCharacters
     let front = surface.fixturePrefix + mark + name + String(repeating: "-", count: dashes)
-    return front + check(front)
+    return front + check(front) + surface.fixtureSuffix
   }
 
   /// The name in a fixture of this surface; nil when the value is none.
   static func name(in value: String, of surface: CredentialSurface) -> String? {
-    let (prefix, bytes) = (surface.fixturePrefix + mark, Array(value.utf8))
-    guard value.hasPrefix(prefix), bytes.count == surface.fixturePrefix.utf8.count + bodyCharacters else { return nil }
+    let (prefix, suffix) = (surface.fixturePrefix + mark, surface.fixtureSuffix)
+    guard value.hasPrefix(prefix), value.hasSuffix(suffix) else { return nil }
+    let bytes = Array(value.utf8.dropLast(suffix.utf8.count))
+    guard bytes.count == surface.fixturePrefix.utf8.count + bodyCharacters else { return nil }
     let front = String(decoding: bytes.dropLast(checkCharacters), as: UTF8.self)
-    guard value == front + check(front) else { return nil }
+    guard String(decoding: bytes, as: UTF8.self) == front + check(front) else { return nil }
     let padded = front.dropFirst(prefix.count)
     let name = padded.prefix { $0 != "-" }
     guard !name.isEmpty, name.utf8.allSatisfy(isPlain), padded.dropFirst(name.count).allSatisfy({ $0 == "-" }),

@@ -9,6 +9,8 @@ public struct IntakeLink: Sendable, Equatable {
   public let id: IntakeLinkID
   public let org: OrgID
   public let surface: CredentialSurface
+  /// Of what is asked for. One that needs a gate needs it again when the value comes.
+  public var kind = CredentialClass.fixture
   /// What the customer reads before anything is typed: who asks, and what for.
   public let from: String
   public let purpose: String
@@ -68,6 +70,15 @@ enum IntakeDecision: Equatable {
         .intakeExpired, "This link was not used in time, so it does not work any more. Nothing was kept.",
         next: "Ask \(from) for a new one.")
     }
+  }
+
+  /// What a link asks for is not allowed any more.
+  ///
+  /// - Parameter code: why: that of the gate's refusal.
+  static func closed(_ link: IntakeLink, _ code: ErrorCode) -> AWError {
+    AWError(
+      code, "\(link.from) may not ask for the \(link.surface.title) by this link any more. Nothing was kept.",
+      next: "Ask \(link.from) for a new link.")
   }
 
   static var unknown: AWError {

@@ -81,6 +81,8 @@ public enum CredentialStatus: String, Codable, Sendable, CaseIterable {
   case invalid
   case indeterminate
   case expired
+  /// Nobody can be asked about such a one: it has the right form, and that is all that is known.
+  case shapeOnly = "shape-only"
   /// Another Org has a credential of the same identity: both are blocked until one of them has another.
   case shared
   /// No gate allows this class for it now: it is not used.
@@ -97,6 +99,7 @@ public enum CredentialStatus: String, Codable, Sendable, CaseIterable {
   ) -> CredentialStatus {
     guard isOpen else { return .gateClosed }
     if isFrozen { return .frozen }
+    guard credential.surface.vendor != nil else { return isShared ? .shared : .shapeOnly }
     guard let validation = credential.lastValidated, validation.version == credential.version else { return .present }
     switch validation.outcome {
     case .invalid: return .invalid

@@ -1,14 +1,29 @@
 import Basics
+import Foundation
 
 /// The cheapest call at a vendor that shows whether a credential works, and what its answers mean: pure functions of
 /// the vendors' published truth tables.
 struct VendorCheck: Sendable {
   let surface: CredentialSurface
+  let vendor: CredentialVendor
+  /// What stands beside the value: see `CredentialSetting`.
+  let settings: [String: String]
 
-  /// A GET at the vendor. Header values and paths may hold the credential, so both are secrets.
+  /// - Throws: `credentialUncheckable` when there is nobody to ask.
+  init(_ surface: CredentialSurface, _ settings: [String: String] = [:]) throws(AWError) {
+    (self.surface, self.settings) = (surface, settings)
+    vendor = try surface.asked()
+  }
+
+  /// What is sent to the vendor. Each part may hold the credential, so all are secrets.
   struct Question: Sendable {
+    enum Method: Sendable { case get, post }
+
+    var method = Method.get
     let path: Secret
-    let headers: [(name: String, value: Secret)]
+    var headers: [(name: String, value: Secret)] = []
+    /// Of a POST: a form.
+    var body: Secret?
   }
 
   /// What an answer shows by itself.
@@ -27,22 +42,44 @@ struct VendorCheck: Sendable {
     var body: [UInt8] = []
   }
 
-  /// The vendor's part of the address: what stands before the path at the simulated vendors.
-  var vendor: String {
-    switch surface {
-    case .openRouter: "openrouter"
-    case .openAI: "openai"
-    case .anthropic: "anthropic"
-    case .gemini: "gemini"
-    case .telegram: "telegram"
-    case .slack: "slack"
-    case .discord: "discord"
+  // MARK: - What is shown
+
+  /// What the vendor is shown: the value itself, or what is signed with it. Nil when the value can sign nothing.
+  func proof(of value: Secret, at now: Timestamp) -> Secret? {
+    guard surface == .googleChat else { return value }
+    return value.withText { GoogleServiceAccount(parsing: $0) }?.assertion(at: now)
+  }
+
+  /// A copy of a proof with one character changed, which the vendor has to refuse.
+  func corrupted(_ proof: Secret) -> Secret? {
+    guard surface == .googleChat else { return ValidationVerdict.corrupted(proof) }
+    // Of the last character of a signature only two bits count: changing the others would change nothing.
+    return proof.withBytes { bytes in
+      ValidationVerdict.corrupted(Secret(bytes: Array(bytes.dropLast())))?
+        .withBytes { Secret(bytes: $0 + bytes.suffix(1)) }
     }
   }
 
-  func question(with value: Secret) -> Question {
+  /// Whom the value and its settings say it belongs to. It counts when a vendor let it in that does not say it itself.
+  func claim(of value: Secret) -> String? {
+    switch surface {
+    // xapp-1-APP-…: the token of an app, whichever workspaces have that.
+    case .slackApp:
+      return value.withText { text in
+        let parts = text.split(separator: "-")
+        return parts.count > 2 ? String(parts[2]) : nil
+      }
+    case .googleChat: return value.withText { GoogleServiceAccount(parsing: $0) }?.email
+    case .teams: return "\(settings["tenantId"] ?? "")/\(settings["appId"] ?? "")"
+    default: return nil
+    }
+  }
+
+  // MARK: - The question
+
+  func question(with proof: Secret) -> Question {
     func bearer(_ scheme: String = "Bearer") -> [(name: String, value: Secret)] {
-      [("authorization", value.withText { Secret("\(scheme) \($0)") })]
+      [("authorization", proof.withText { Secret("\(scheme) \($0)") })]
     }
     switch surface {
     // Not /api/v1/models, which takes any key (NangoHQ/nango#7532).
@@ -51,112 +88,51 @@ struct VendorCheck: Sendable {
     case .anthropic:
       return Question(
         path: Secret("/v1/models?limit=1"),
-        headers: [("x-api-key", value), ("anthropic-version", Secret("2023-06-01"))])
+        headers: [("x-api-key", proof), ("anthropic-version", Secret("2023-06-01"))])
     // In a header, though `?key=` works too: addresses are kept in more places.
-    case .gemini: return Question(path: Secret("/v1beta/models?pageSize=1"), headers: [("x-goog-api-key", value)])
+    case .gemini: return Question(path: Secret("/v1beta/models?pageSize=1"), headers: [("x-goog-api-key", proof)])
     // Telegram takes its token nowhere else than in the path.
-    case .telegram: return Question(path: value.withText { Secret("/bot\($0)/getMe") }, headers: [])
+    case .telegram: return Question(path: proof.withText { Secret("/bot\($0)/getMe") })
     case .slack: return Question(path: Secret("/api/auth.test"), headers: bearer())
+    // The address that it answers with is not connected to, so no connection of the app is used up.
+    case .slackApp:
+      return Question(method: .post, path: Secret("/api/apps.connections.open"), headers: bearer(), body: Secret(""))
     case .discord: return Question(path: Secret("/api/v10/users/@me"), headers: bearer("Bot"))
+    case .teams:
+      return .form(
+        "/\(settings["tenantId"] ?? "")/oauth2/v2.0/token",
+        [
+          ("grant_type", Secret("client_credentials")), ("client_id", Secret(settings["appId"] ?? "")),
+          ("client_secret", proof), ("scope", Secret("https://api.botframework.com/.default")),
+        ])
+    case .googleChat:
+      return .form(
+        "/token", [("grant_type", Secret("urn:ietf:params:oauth:grant-type:jwt-bearer")), ("assertion", proof)])
+    case .sms:
+      let sid = settings["accountSid"] ?? ""
+      let basic = proof.withText { Secret("Basic " + Data("\(sid):\($0)".utf8).base64EncodedString()) }
+      return Question(path: Secret("/2010-04-01/Accounts/\(sid).json"), headers: [("authorization", basic)])
+    case .matrix: return Question(path: Secret("/_matrix/client/v3/account/whoami"), headers: bearer())
+    // There is nobody to ask, so there is no check of these: see `init`.
+    case .telegramWebhook, .slackSigning: return Question(path: Secret("/"))
     }
   }
+}
 
-  func reading(of answer: Answer) -> Reading {
-    if answer.status == 429 { return .unclear("the vendor asks to come back later (429)") }
-    if answer.status >= 500 { return .unclear("the vendor is not well (\(answer.status))") }
-    if (300..<400).contains(answer.status) { return .unclear("something sends elsewhere (\(answer.status))") }
-    // A captive portal or a proxy answers in the vendor's place: what is no JSON is not the vendor.
-    guard let body = try? JSONValue(parsing: answer.body), body.objectValue != nil else {
-      return .unclear("what answers is not the vendor: it sends no JSON (\(answer.status))")
-    }
-    let reading: Reading? =
-      switch surface {
-      case .openRouter: openRouter(answer.status, body)
-      case .openAI: openAI(answer.status, body)
-      case .anthropic: anthropic(answer.status, body, answer.headers)
-      case .gemini: gemini(answer.status, body)
-      case .telegram: telegram(answer.status, body)
-      case .slack: slack(answer.status, body)
-      case .discord: discord(answer.status, body)
-      }
-    return reading ?? .unclear("the vendor's answer (\(answer.status)) has no form that AW knows")
+extension VendorCheck.Question {
+  fileprivate static func form(_ path: String, _ fields: [(name: String, value: Secret)]) -> Self {
+    let body = fields.map { name, value in "\(name)=" + value.withText { escaped($0) } }.joined(separator: "&")
+    return Self(
+      method: .post, path: Secret(path),
+      headers: [("content-type", Secret("application/x-www-form-urlencoded"))], body: Secret(body))
   }
 
-  // MARK: - Truth tables
-
-  private func openRouter(_ status: Int, _ body: JSONValue) -> Reading? {
-    switch status {
-    // Its `label` holds the ends of the key, so it is left alone.
-    case 200: body["data"]?["label"].map { _ in .accepted(identity: body["data"]?["creator_user_id"]?.stringValue) }
-    case 401: body["error"]?["code"]?.intValue == 401 ? .refused("401") : nil
-    default: nil
-    }
-  }
-
-  private func openAI(_ status: Int, _ body: JSONValue) -> Reading? {
-    switch (status, body["error"]?["code"]?.stringValue) {
-    case (200, _): body["object"] == "user" ? body["id"]?.stringValue.map { .accepted(identity: $0) } : nil
-    case (401, "invalid_api_key"), (401, "account_deactivated"):
-      .refused(body["error"]?["code"]?.stringValue ?? "401")
-    case (403, _) where body["error"]?["message"]?.stringValue?.contains("issing scopes") == true:
-      .unclear("the key is let in, but not to say whose it is")
-    default: nil
-    }
-  }
-
-  private func anthropic(_ status: Int, _ body: JSONValue, _ headers: [String: String]) -> Reading? {
-    switch (status, body["error"]?["type"]?.stringValue) {
-    case (200, _): body["data"]?.arrayValue.map { _ in .accepted(identity: headers["anthropic-organization-id"]) }
-    case (401, "authentication_error"): .refused("authentication_error")
-    default: nil
-    }
-  }
-
-  private func gemini(_ status: Int, _ body: JSONValue) -> Reading? {
-    let reasons = body["error"]?["details"]?.arrayValue?.compactMap { $0["reason"]?.stringValue } ?? []
-    switch status {
-    case 200: return body["models"]?.arrayValue.map { _ in .accepted(identity: nil) }
-    // Google calls a bad key a bad request, and other requests too.
-    case 400: return reasons.contains("API_KEY_INVALID") ? .refused("API_KEY_INVALID") : nil
-    default: return nil
-    }
-  }
-
-  private func telegram(_ status: Int, _ body: JSONValue) -> Reading? {
-    switch (status, body["ok"]) {
-    case (200, .bool(true)):
-      body["result"]?["is_bot"] == true
-        ? body["result"]?["id"]?.intValue.map { .accepted(identity: String($0)) } : nil
-    // 404 is what it says to a token without its form.
-    case (401, .bool(false)), (404, .bool(false)): .refused(String(status))
-    default: nil
-    }
-  }
-
-  /// Slack answers 200 whatever it says: only the body counts.
-  private func slack(_ status: Int, _ body: JSONValue) -> Reading? {
-    guard status == 200 else { return nil }
-    switch (body["ok"], body["error"]?.stringValue) {
-    case (.bool(true), _):
-      guard let team = body["team_id"]?.stringValue, let user = body["user_id"]?.stringValue else { return nil }
-      return .accepted(identity: "\(team)/\(body["bot_id"]?.stringValue ?? user)")
-    case (.bool(false), let error?) where Self.slackRefusals.contains(error): return .refused(error)
-    case (.bool(false), let error?):
-      return .unclear("Slack says \(String(error.prefix(40)).quoted), which proves nothing")
-    default: return nil
-    }
-  }
-
-  /// The errors of `auth.test` that are about the token (Slack's own page of the method).
-  private static let slackRefusals: Set = [
-    "invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_authed",
-  ]
-
-  private func discord(_ status: Int, _ body: JSONValue) -> Reading? {
-    switch status {
-    case 200: body["id"]?.stringValue.map { .accepted(identity: $0) }
-    case 401: body["message"] == "401: Unauthorized" ? .refused("401") : nil
-    default: nil
-    }
+  /// All but RFC 3986's unreserved characters.
+  private static func escaped(_ text: String) -> String {
+    text.utf8.map { byte in
+      let character = Character(UnicodeScalar(byte))
+      let isPlain = byte < 128 && (character.isLetter || character.isNumber || "-._~".contains(character))
+      return isPlain ? String(character) : "%" + Hex.encode([byte]).uppercased()
+    }.joined()
   }
 }

@@ -7,15 +7,16 @@ public struct VendorEndpoints: Sendable, Equatable {
   private let bases: [String: String]
 
   /// The vendors' own addresses.
-  public static let published = VendorEndpoints(bases: [
-    "openrouter": "https://openrouter.ai", "openai": "https://api.openai.com", "anthropic": "https://api.anthropic.com",
-    "gemini": "https://generativelanguage.googleapis.com", "telegram": "https://api.telegram.org",
-    "slack": "https://slack.com", "discord": "https://discord.com",
-  ])
+  public static let published = VendorEndpoints(
+    bases: Dictionary(
+      uniqueKeysWithValues: CredentialVendor.allCases.compactMap { vendor in
+        vendor.published.map { (vendor.rawValue, $0) }
+      }))
 
   private init(bases: [String: String]) { self.bases = bases }
 
-  /// Reads `{"openai": "https://eu.api.openai.com", …}`: what is not named stays the vendor's own address.
+  /// Reads `{"openai": "https://eu.api.openai.com", …}`: what is not named stays the vendor's own address. One for
+  /// `matrix` stands in the place of every customer's own server.
   ///
   /// - Throws: `usage` for another form, a vendor that there is not, and an address without TLS that is not on the
   ///   machine's own loopback.
@@ -25,7 +26,9 @@ public struct VendorEndpoints: Sendable, Equatable {
     }
     var bases = Self.published.bases
     for (vendor, value) in members {
-      guard bases[vendor] != nil else { throw Self.malformed("There is no vendor \(vendor.quoted).") }
+      guard CredentialVendor(rawValue: vendor) != nil else {
+        throw Self.malformed("There is no vendor \(vendor.quoted).")
+      }
       guard let text = value.stringValue, let url = URL(string: text), let host = url.host(), url.query() == nil,
         url.scheme == "https" || (url.scheme == "http" && ["127.0.0.1", "localhost", "::1"].contains(host))
       else { throw Self.malformed("The address of \(vendor) is no https URL.") }
@@ -34,7 +37,8 @@ public struct VendorEndpoints: Sendable, Equatable {
     self.bases = bases
   }
 
-  func base(of vendor: String) -> String? { bases[vendor] }
+  /// Nil when there is no address but the one that a credential's own settings name.
+  func base(of vendor: CredentialVendor) -> String? { bases[vendor.rawValue] }
 
   /// A simulated vendor may not stand in a vendor's place: a real value would be sent there.
   ///
@@ -46,7 +50,7 @@ public struct VendorEndpoints: Sendable, Equatable {
   }
 
   private static func malformed(_ what: String) -> AWError {
-    let names = published.bases.keys.sorted().joined(separator: ", ")
+    let names = CredentialVendor.allCases.map(\.rawValue).sorted().joined(separator: ", ")
     return AWError(
       .usage, what, next: "Write it like {\"openai\": \"https://eu.api.openai.com\"}, with the names \(names).")
   }

@@ -72,7 +72,9 @@ extension IntakeRoutes {
     let ((org, surface), form) = (try Self.named(request), try request.form())
     return try await kept(request, form, org, surface) {
       _ = try await service.set(
-        .init(surface: surface.rawValue, class: form.filled("class"), replacing: try Self.version(form)),
+        .init(
+          surface: surface.rawValue, class: form.filled("class"), settings: Self.settings(form),
+          replacing: try Self.version(form)),
         sealed: try form.text("envelope"), org: org, as: try request.actor)
     }
   }
@@ -83,7 +85,8 @@ extension IntakeRoutes {
       _ = try await service.credentials.set(
         .init(
           surface: surface.rawValue, class: form.filled("class"), vault: try form.text("vault"),
-          key: try form.text("key"), replacing: try Self.version(form)), value: nil, org: org, as: try request.actor)
+          key: try form.text("key"), settings: Self.settings(form), replacing: try Self.version(form)), value: nil,
+        org: org, as: try request.actor)
     }
   }
 
@@ -110,7 +113,8 @@ extension IntakeRoutes {
     let ((org, surface), form) = (try Self.named(request), try request.form())
     do {
       let ask = IntakeService.Ask(
-        surface: surface.rawValue, from: form.filled("from"), purpose: form.filled("purpose"),
+        surface: surface.rawValue, class: form.filled("class"), from: form.filled("from"),
+        purpose: form.filled("purpose"),
         hours: form.filled("hours").map { Int($0) ?? 0 })
       let (link, secret) = try await service.request(
         ask, org: org, as: try request.actor, named: request.caller?.name ?? "")
@@ -132,10 +136,13 @@ extension IntakeRoutes {
       standing = nil
     }
     let name = request.query("fixture") ?? ""
-    let links = try await links(of: org).filter { $0.surface == surface }
+    let links = try await links(of: org).filter { $0.surface == surface }.prefix(5)
+    let names = try await ActorNames(
+      of: links.map { Optional($0.askedBy) } + [standing?.credential.setBy], in: service.credentials.store)
+    let credential = standing?.credential
     var values: [String: JSONValue] = [
       "org": .string(org.text), "path": .string(Self.path(org, surface)),
-      "credential": standing.map { Self.row($0, org) } ?? .null, "isThere": .bool(standing != nil),
+      "credential": standing.map { Self.row($0, org, names) } ?? .null, "isThere": .bool(standing != nil),
       "version": .string(String(standing?.credential.version ?? 0)),
       "classes": .array(
         CredentialClass.allCases.map {
@@ -147,6 +154,9 @@ extension IntakeRoutes {
           ]
         }),
       "isFrozen": .bool(standing?.status == .frozen), "isValid": .bool(standing?.status == .valid),
+      "mayValidate": .bool(standing != nil && standing?.status != .frozen && surface.vendor != nil),
+      "settings": Self.settings(
+        of: surface, draft.form, present: credential?.reference.kind == .fixture ? [:] : credential?.settings ?? [:]),
       "problem": Self.show(draft.problem),
       "mayAct": .bool(request.caller?.role == .owner), "confirm": .string(surface.rawValue),
       "vault": .string(service.credentials.vaults.writes),
@@ -156,8 +166,8 @@ extension IntakeRoutes {
         draft.form?.optional("purpose") ?? "The \(surface.title) for the OpenClaw that is set up for you."),
       "hours": .string(draft.form?.optional("hours") ?? String(CredentialLimits.intakeHoursMax)),
       "hoursMax": .string(String(CredentialLimits.intakeHoursMax)),
-      "links": .array(links.prefix(5).map(Self.row)), "hasLinks": .bool(!links.isEmpty),
-      "cli": .string("aw credential set \(org) \(surface.rawValue)"),
+      "links": .array(links.map { Self.row($0, names) }), "hasLinks": .bool(!links.isEmpty),
+      "isOperator": true, "cli": .string("aw credential set \(org) \(surface.rawValue)"),
       "made": draft.link.map {
         [
           "text": .string($0.url), "until": .string($0.view.expiresAt.description),
@@ -187,11 +197,14 @@ extension IntakeRoutes {
     let standings = try await service.credentials.standings(org: org.slug)
     let kept = Set(standings.map(\.credential.surface))
     let links = try await links(of: org.slug).filter { $0.state == .open && !kept.contains($0.surface) }
+    let names = try await ActorNames(of: standings.map(\.credential.setBy), in: service.credentials.store)
     return Page.Section(
       template: "credentials/section",
       values: [
-        "org": .string(org.slug.text), "credentials": .array(standings.map { Self.row($0, org.slug) }),
-        "hasCredentials": .bool(!standings.isEmpty), "asked": .array(links.map(Self.row)),
+        "org": .string(org.slug.text), "credentials": .array(standings.map { Self.row($0, org.slug, names) }),
+        "hasCredentials": .bool(!standings.isEmpty), "asked": .array(links.map { Self.row($0, names) }),
+        "linked": .array(
+          LinkedChannel.allCases.map { ["title": .string($0.title), "words": .string($0.words)] }),
         "others": .array(
           CredentialSurface.allCases.filter { !kept.contains($0) }.map {
             ["title": .string($0.title), "to": .string(Self.path(org.slug, $0))]
@@ -199,7 +212,7 @@ extension IntakeRoutes {
       ])
   }
 
-  private static func row(_ standing: CredentialStanding, _ org: Slug) -> JSONValue {
+  private static func row(_ standing: CredentialStanding, _ org: Slug, _ names: ActorNames) -> JSONValue {
     let credential = standing.credential
     let validated = credential.lastValidated
     return [
@@ -208,7 +221,13 @@ extension IntakeRoutes {
       "look": .string(look(standing.status)), "class": .string(credential.reference.kind.rawValue),
       "version": .integer(Int64(credential.version)), "reference": .string("\(credential.reference.ref)"),
       "vault": .string(credential.place.vault), "key": .string(credential.place.key),
-      "fingerprint": .string(credential.fingerprint), "setBy": .string(credential.setBy),
+      "fingerprint": .string(credential.fingerprint), "setBy": .string(names.words(for: credential.setBy)),
+      "beside": .array(
+        credential.surface.settings.compactMap { setting in
+          credential.settings[setting.name].map {
+            ["label": .string(setting.label), "text": .string($0)]
+          }
+        }),
       "at": .string(credential.setAt.description), "validatedAt": .string(validated?.at.description ?? ""),
       "validatedVersion": .string(validated.map { String($0.version) } ?? ""),
       "says": .string(says(standing)), "identity": .string(validated?.identity ?? ""),
@@ -218,9 +237,10 @@ extension IntakeRoutes {
     ]
   }
 
-  private static func row(_ link: IntakeLinkView) -> JSONValue {
+  private static func row(_ link: IntakeLinkView, _ names: ActorNames) -> JSONValue {
     [
-      "title": .string(link.title), "from": .string(link.from), "askedBy": .string(link.askedBy),
+      "title": .string(link.title), "from": .string(link.from), "askedBy": .string(names.words(for: link.askedBy)),
+      "class": .string(link.class.rawValue),
       "at": .string(link.askedAt.description), "state": .string(link.state.rawValue),
       "until": .string(link.expiresAt.description), "untilText": .string(link.expiresAt.toTheMinute),
       "version": .string(link.version.map { String($0) } ?? ""),
@@ -234,6 +254,9 @@ extension IntakeRoutes {
     return switch standing.status {
     case .present: "Nobody has tried this version yet: validate it."
     case .valid: reason
+    case .shapeOnly:
+      "Nobody can be asked about it: only its form was looked at. Whether it is the right one shows when the channel's "
+        + "first message arrives."
     case .invalid: "\(reason). Set another value, or ask the customer for one."
     case .indeterminate: "Nothing is proven: \(reason). Validate it again."
     case .expired: "The validation is too old to count. Validate it again."
@@ -249,7 +272,7 @@ extension IntakeRoutes {
   private static func look(_ status: CredentialStatus) -> String {
     switch status {
     case .valid: "current"
-    case .present: "unknown"
+    case .present, .shapeOnly: "unknown"
     case .indeterminate, .expired: "stale"
     case .invalid, .shared, .frozen, .gateClosed: "unreachable"
     }

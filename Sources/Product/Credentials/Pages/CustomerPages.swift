@@ -46,11 +46,12 @@ extension IntakeRoutes {
     let form = try request.form()
     let code = try form.secret("code")
     do {
-      _ = try await service.give(try form.text("envelope"), code: code, address: request.address)
+      _ = try await service.give(
+        try form.text("envelope"), settings: Self.settings(form), code: code, address: request.address)
       return .redirect(to: "/intake/thanks")
     } catch let problem as AWError where Self.canBePutRight(problem) {
       let (link, org) = try await service.look(code, address: request.address)
-      return try await givePage(link, org, code: code, problem: problem)
+      return try await givePage(link, org, code: code, problem: problem, form: form)
     } catch let problem as AWError {
       return Self.ended(problem)
     }
@@ -63,11 +64,11 @@ extension IntakeRoutes {
   }
 
   private func givePage(
-    _ link: IntakeLink, _ org: Org, code: Secret, problem: AWError?
+    _ link: IntakeLink, _ org: Org, code: Secret, problem: AWError?, form: FormFields? = nil
   ) async throws -> WebResponse {
     let seal = try await seal(
       .init(org: org.slug, surface: link.surface, purpose: IntakeService.purpose(link)), link.surface)
-    let shown = Self.show(problem.map(Self.toCustomer))
+    let shown = Self.show(problem.map { Self.toCustomer($0, link) })
     var values: [String: JSONValue] = code.withText { code in
       [
         "from": .string(link.from), "org": .string(org.name),
@@ -75,9 +76,12 @@ extension IntakeRoutes {
         "title": .string(link.surface.title), "purpose": .string(link.purpose),
         "vault": .string(service.credentials.vaults.writes), "until": .string(link.expiresAt.description),
         "untilText": .string(link.expiresAt.toTheMinute), "code": .string(code), "problem": shown,
+        "isTest": .bool(link.kind == .fixture),
+        "settings": link.kind == .fixture ? [] : Self.settings(of: link.surface, form),
       ]
     }
     values.merge(seal) { $1 }
+    if link.kind == .fixture { values["label"] = .string("Test value (\(link.surface.title))") }
     var response = WebResponse.page(
       Page("A credential is asked of you", template: "credentials/intake", values: .object(values)),
       refusing: problem)
@@ -92,15 +96,50 @@ extension IntakeRoutes {
       refusing: problem)
   }
 
-  /// A customer has no command line: what is next for them is on the page.
-  private static func toCustomer(_ problem: AWError) -> AWError {
-    let next: String
+  /// A customer has no command line, and no words of AW's own: what is wrong and what is next is said in theirs.
+  private static func toCustomer(_ problem: AWError, _ link: IntakeLink) -> AWError {
     switch problem.code {
-    case .vaultUnreachable: next = "Nothing was kept, and the link still works: try again in some minutes."
-    case .conflict: next = "Nothing was kept: load the link again, and enter it there."
-    default: next = "Nothing was kept, and the link still works: check that all of it was copied, and enter it again."
+    case .vaultUnreachable:
+      return AWError(
+        problem.code, problem.message, next: "Nothing was kept, and the link still works: try again in some minutes.")
+    case .conflict:
+      return AWError(
+        problem.code, problem.message, next: "Nothing was kept: load the link again, and enter it there.")
+    case .credentialNotFixture:
+      return AWError(
+        problem.code, "This looks like a real one, and a test value is asked for. It was not kept.",
+        next: "If it is a real one, replace it where you got it, because it has travelled. "
+          + "Then enter the test value that \(link.from) gave you.")
+    case .credentialShape where link.kind == .fixture:
+      return AWError(
+        problem.code, "This is not the test value that is asked for.",
+        next: "Nothing was kept, and the link still works: enter the test value that \(link.from) gave you.")
+    default:
+      return AWError(
+        problem.code, problem.message,
+        next: "Nothing was kept, and the link still works: check that all of it was copied, and enter it again.")
     }
-    return AWError(problem.code, problem.message, next: next)
+  }
+
+  /// What a form says of a credential's settings.
+  static func settings(_ form: FormFields) -> [String: String] {
+    let names = Set(CredentialSurface.allCases.flatMap(\.settings).map(\.name))
+    return Dictionary(
+      uniqueKeysWithValues: names.compactMap { name in form.filled("setting:" + name).map { (name, $0) } })
+  }
+
+  /// What the partial `credentials/settings` shows.
+  static func settings(
+    of surface: CredentialSurface, _ form: FormFields?, present: [String: String] = [:]
+  ) -> JSONValue {
+    .array(
+      surface.settings.map { setting in
+        [
+          "field": .string("setting:" + setting.name), "label": .string(setting.label),
+          "example": .string(setting.example),
+          "entered": .string(form?.optional("setting:" + setting.name) ?? present[setting.name] ?? ""),
+        ]
+      })
   }
 
   static func show(_ problem: AWError?) -> JSONValue {

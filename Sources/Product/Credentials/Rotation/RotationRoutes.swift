@@ -17,6 +17,7 @@ public struct RotationRoutes: Sendable {
     let value: String?
     let vault: String?
     let key: String?
+    let settings: [String: String]?
     let otherAccount: Bool?
   }
 
@@ -30,8 +31,9 @@ public struct RotationRoutes: Sendable {
           request: JSONSchema.object(
             [
               "class": CredentialView.classSchema, "value": JSONSchema.text, "vault": JSONSchema.text,
-              "key": JSONSchema.text, "otherAccount": JSONSchema.bool,
-            ], optional: ["class", "value", "vault", "key", "otherAccount"]), response: FleetSchemas.operation,
+              "key": JSONSchema.text, "settings": CredentialView.settingsSchema, "otherAccount": JSONSchema.bool,
+            ], optional: ["class", "value", "vault", "key", "settings", "otherAccount"]),
+          response: FleetSchemas.operation,
           status: 202)
       ) { try await rotate($0) },
       .act(
@@ -47,7 +49,8 @@ public struct RotationRoutes: Sendable {
     let (org, surface) = (try request.slug("org"), try CredentialSurface(named: try request.text("surface")))
     let body = try request.decode(Body.self)
     let wanted = RotationService.Request(
-      surface: surface.rawValue, class: body.class, vault: body.vault, key: body.key, otherAccount: body.otherAccount)
+      surface: surface.rawValue, class: body.class, vault: body.vault, key: body.key, settings: body.settings,
+      otherAccount: body.otherAccount)
     let (operation, radius) = try await service.rotate(
       wanted, value: body.value.map { Secret($0) }, org: org, as: try request.actor, dryRun: try request.dryRun)
     guard try request.dryRun else {

@@ -28,26 +28,31 @@ public struct RotationService: Sendable {
     /// As for `CredentialsService.SetRequest`.
     public var vault: String?
     public var key: String?
+    public var settings: [String: String]?
     /// The new value may belong to another account at the vendor.
     public var otherAccount: Bool?
 
     public init(
-      surface: String, class: String? = nil, vault: String? = nil, key: String? = nil, otherAccount: Bool? = nil
+      surface: String, class: String? = nil, vault: String? = nil, key: String? = nil,
+      settings: [String: String]? = nil, otherAccount: Bool? = nil
     ) {
       (self.surface, self.class, self.vault, self.key) = (surface, `class`, vault, key)
+      self.settings = settings
       self.otherAccount = otherAccount
     }
   }
 
   /// Puts a new value beside the one that counts, and begins the operation that lets it count.
   ///
-  /// - Throws: `credentialUnknown` when there is nothing to rotate, `operationRunning`, `conflict` when a pending value
-  ///   is there, and what `CredentialsService.set` throws for a class or a value.
+  /// - Throws: `credentialUnknown` when there is nothing to rotate, `credentialUncheckable`, `operationRunning`,
+  ///   `conflict` when a pending value is there, and what `CredentialsService.set` throws for a class or a value.
   public func rotate(
     _ request: Request, value: Secret?, org slug: Slug, as actor: Actor, dryRun: Bool = false
   ) async throws -> (operation: WorkOperation, radius: BlastRadius) {
     let surface = try CredentialSurface(named: request.surface)
     let standing = try await credentials.standing(surface, org: slug)
+    // Without anybody to ask, no step could show anything.
+    _ = try surface.asked()
     let old = standing.credential
     let kind = try request.class.map { try CredentialClass(named: $0) } ?? old.reference.kind
     // A way back from a value of a customer's to one that opens nothing is no rotation: there is 'set' for that.
@@ -60,6 +65,10 @@ public struct RotationService: Sendable {
     let (act, taken, vault) = try await credentials.intake(
       .init(surface: request.surface, vault: request.vault, key: request.key), value, kind, surface, org,
       .credentialRotated, as: actor, dryRun: dryRun)
+    let settings = try CredentialSetting.settle(
+      request.settings ?? [:], for: surface,
+      fixture: kind == .fixture ? CredentialsService.fixture(taken, surface) : nil,
+      before: old)
     let ref = try Credential.ref(org: slug, surface, version: version + 1)
     let fingerprint = credentials.fingerprinter.fingerprint(of: taken)
     guard fingerprint != old.fingerprint else {
@@ -83,7 +92,7 @@ public struct RotationService: Sendable {
           org: org.id, surface: surface,
           reference: try CredentialsService.reference(
             ref, kind, surface, of: org, credentials.trust, at: context.at, in: tx), version: version + 1,
-          place: place, fingerprint: fingerprint, setBy: actor.text, setAt: context.at,
+          place: place, settings: settings, fingerprint: fingerprint, setBy: actor.text, setAt: context.at,
           lastResolved: place.isOwn ? nil : .init(at: context.at, by: "intake"))
         try SpareRecords.save(.init(credential: new, phase: .pending, since: context.at), in: tx)
         let input: JSONValue = [
@@ -189,10 +198,10 @@ extension CredentialsService {
     guard fingerprinter.fingerprint(of: value) == credential.fingerprint else {
       return .unproven("the vault holds another value than the one that was recorded")
     }
+    let check = try VendorCheck(credential.surface, credential.settings)
     switch (credential.reference, gate) {
-    case (.fixture(let fixture), _):
-      return .of(try await courier.reading(of: value, fixture, credential.surface))
-    case (_, let gate?): return .of(try await courier.reading(of: value, allowedBy: gate))
+    case (.fixture(let fixture), _): return .of(try await courier.reading(of: value, fixture, check))
+    case (_, let gate?): return .of(try await courier.reading(of: value, allowedBy: gate, check))
     case (_, nil): throw CredentialGuardrails.refusal(credential.reference.kind)
     }
   }

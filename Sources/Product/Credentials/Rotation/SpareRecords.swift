@@ -25,8 +25,8 @@ enum SpareRecords {
       """
       INSERT INTO credential_spare (
         org, surface, class, ref, version, place, fingerprint, set_by, set_at, resolved, validation, gate, phase, since,
-        used_since)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        used_since, settings)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (org, surface, version) DO UPDATE SET resolved = excluded.resolved,
         validation = excluded.validation, phase = excluded.phase, since = excluded.since,
         used_since = excluded.used_since
@@ -40,6 +40,7 @@ enum SpareRecords {
         .text(try credential.lastValidated.map { try JSONValue(encoding: $0).canonical }),
         .text(credential.reference.gate?.text), .text(spare.phase.rawValue), .time(spare.since),
         .integer(spare.wasUsedSince.map { Int($0.millisecondsSince1970) } ?? 0),
+        .text(try CredentialsRecords.settings(credential)),
       ])
   }
 

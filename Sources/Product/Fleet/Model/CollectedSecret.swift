@@ -9,10 +9,13 @@ public struct CollectedSecret: Sendable, Equatable {
   public let ref: SecretRef
   /// Of a model provider: where it is asked for completions, in OpenAI's form. A fixture is sent nowhere else.
   public let completions: URL?
+  /// What belongs beside the key in the configuration and is no secret.
+  public let settings: [String: String]
 
-  public init(path: String, ref: SecretRef, completions: URL?) {
+  public init(path: String, ref: SecretRef, completions: URL?, settings: [String: String] = [:]) {
     self.path = path
     self.ref = ref
     self.completions = completions
+    self.settings = settings
   }
 }

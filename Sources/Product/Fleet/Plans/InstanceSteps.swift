@@ -174,7 +174,8 @@ public struct InstanceSteps: Sendable {
     settings.secrets = credentials.map { secret in
       .init(
         path: secret.path, ref: secret.ref,
-        completions: secret.completions.map { FixtureModel.address($0, for: instance.runtime) })
+        completions: secret.completions.map { FixtureModel.address($0, for: instance.runtime) },
+        settings: secret.settings)
     }
     let spec = InstanceSpec(
       instance: instance.id, slug: instance.slug, org: org, runtime: instance.runtime,

@@ -176,7 +176,7 @@ extension OnboardingService {
   }
 
   private func lines(_ found: OnboardingLedger.Case, _ request: HandoffRequest?) -> [HandoffLine] {
-    var lines = found.facts.requirements.filter { $0.status == .valid }.map {
+    var lines = found.facts.requirements.filter { $0.status.isMet }.map {
       HandoffLine.checked(
         "requirement:\($0.id)", $0.title, ["kind": .string($0.kind.rawValue), "status": .string($0.status.rawValue)])
     }

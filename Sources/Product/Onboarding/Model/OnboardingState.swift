@@ -85,7 +85,7 @@ public struct OnboardingStanding: Codable, Sendable, Equatable {
   private static func obstacle(_ facts: OnboardingFacts) -> Requirement.Problem? {
     if let hold = facts.hold {
       return .init(
-        code: .onboardingHeld, "It is held since \(hold.at) by \(hold.by): \(hold.reason)", who: .operator,
+        code: .onboardingHeld, "It is held: \(hold.reason)", who: .operator,
         next: "When the reason is gone: 'aw org onboard \(facts.org) --release'.")
     }
     if let bad = facts.requirements.first(where: { $0.status == .invalid || $0.status == .expired }) {
@@ -103,9 +103,9 @@ public struct OnboardingStanding: Codable, Sendable, Equatable {
     let (credentials, others) = (
       facts.requirements.filter { $0.kind.isProven }, facts.requirements.filter { !$0.kind.isProven }
     )
-    if others.contains(where: { $0.status != .valid }) { return .draft }
+    if others.contains(where: { !$0.status.isMet }) { return .draft }
     if credentials.contains(where: { $0.status == .missing }) { return .credentialsPending }
-    if credentials.contains(where: { $0.status != .valid }) { return .validationPending }
+    if credentials.contains(where: { !$0.status.isMet }) { return .validationPending }
     switch facts.job {
     case .running: return .provisioning
     case .succeeded(let report) where report.passed && report.digest == facts.digest: return .verified

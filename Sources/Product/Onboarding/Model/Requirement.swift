@@ -30,6 +30,11 @@ public struct Requirement: Codable, Sendable, Equatable {
     /// Looked at, and nothing was proven.
     case indeterminate
     case expired
+    /// There, and nobody can be asked whether it is good: its form is all that is known.
+    case waived
+
+    /// Whether nothing more is to be done about it.
+    public var isMet: Bool { self == .valid || self == .waived }
   }
 
   /// Who has to do something.
@@ -62,7 +67,7 @@ public struct Requirement: Codable, Sendable, Equatable {
   public let kind: Kind
   public let title: String
   public let status: Status
-  /// What is wrong, or what is to be done; nil when it is valid.
+  /// What is wrong, or what is to be done; nil when it is met.
   public let problem: Problem?
 
   public init(id: String, kind: Kind, title: String, status: Status, problem: Problem?) {

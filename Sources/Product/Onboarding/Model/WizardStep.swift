@@ -20,20 +20,20 @@ struct WizardStep: Sendable, Equatable {
     let requirements = view?.requirements ?? []
     let credentials = requirements.filter { $0.kind == .secretRef }
     func said(_ kind: Requirement.Kind) -> State {
-      requirements.contains { $0.kind == kind && $0.status == .valid } ? .done : .open
+      requirements.contains { $0.kind == kind && $0.status.isMet } ? .done : .open
     }
     func all(_ isDone: (Requirement.Status) -> Bool) -> State {
       !credentials.isEmpty && credentials.allSatisfy { isDone($0.status) } ? .done : .open
     }
     let isBad = credentials.contains { $0.status == .invalid || $0.status == .expired }
-    let firstBad = credentials.first { $0.status != .valid }?.id
+    let firstBad = credentials.first { !$0.status.isMet }?.id
     let credential = firstBad.map { "\(home)/credentials/\($0)" } ?? "\(home)#credentials"
     return [
       WizardStep(title: "Who speaks for the Org", state: said(.identity), path: "\(home)/onboarding/contact"),
       WizardStep(title: "The Instance", state: said(.instance), path: "\(home)/onboarding/instance"),
       WizardStep(title: "Models and channels", state: said(.surfaces), path: "\(home)/onboarding/surfaces"),
       WizardStep(title: "Credentials", state: all { $0 != .missing }, path: credential),
-      WizardStep(title: "Validation", state: isBad ? .failed : all { $0 == .valid }, path: credential),
+      WizardStep(title: "Validation", state: isBad ? .failed : all { $0.isMet }, path: credential),
       WizardStep(title: "Provision and first run", state: run(view), path: "\(home)#first-run"),
     ]
   }
@@ -96,7 +96,7 @@ struct NextAct: Sendable, Equatable {
         who: block.who.rawValue, what: bad.map(words) ?? block.next, path: bad.map(page) ?? "\(home)#first-run")
     }
     // What is missing keeps back more than what is not proven yet.
-    let open = view.requirements.filter { $0.status != .valid }
+    let open = view.requirements.filter { !$0.status.isMet }
     if let first = open.first(where: { $0.status == .missing }) ?? open.first {
       return NextAct(who: first.problem?.who.rawValue ?? "operator", what: words(first), path: page(first))
     }

@@ -11,6 +11,8 @@ public struct OnboardingPages: Sendable {
   let reader: FleetReader
   /// What can be asked for, with what people call it.
   let surfaces: [(name: String, title: String)]
+  /// What has to be known of channels that cannot be asked for like that.
+  let remarks: [String]
   /// What other rooms add to an Org's page, in this order.
   let sections: [OrgSection]
 
@@ -18,11 +20,12 @@ public struct OnboardingPages: Sendable {
 
   public init(
     service: OnboardingService, reader: FleetReader, surfaces: [(name: String, title: String)],
-    sections: [OrgSection]
+    remarks: [String], sections: [OrgSection]
   ) {
     self.service = service
     self.reader = reader
     self.surfaces = surfaces
+    self.remarks = remarks
     self.sections = sections
   }
 
@@ -74,6 +77,11 @@ public struct OnboardingPages: Sendable {
     }
   }
 
+  /// Who did what a page of it names.
+  func names(_ view: OnboardingView?) async throws -> ActorNames {
+    try await ActorNames(of: [view?.begunBy, view?.changedBy, view?.hold?.by], in: service.store)
+  }
+
   // MARK: - All of them
 
   private func listPage(_ request: WebRequest) async throws -> WebResponse {
@@ -110,15 +118,21 @@ public struct OnboardingPages: Sendable {
     for section in sections {
       if let part = try await section(org, request) { parts.append(part) }
     }
-    var values = try Self.head(org.slug, view)
+    let names = try await names(view)
+    var values = try Self.head(org.slug, view, names)
     let mayProvision = view.map { $0.hold == nil && Self.isReady($0) } ?? false
     values.merge([
       "name": .string(org.name), "sort": .string(org.sort.rawValue), "problem": Self.show(problem),
       "mayAct": .bool(request.caller?.role == .owner), "hasBegun": .bool(view != nil),
-      "isHeld": .bool(view?.hold != nil), "mayProvision": .bool(mayProvision),
+      "hold": view?.hold.map {
+        [
+          "reason": .string($0.reason), "at": .string($0.at.description), "by": .string(names.words(for: $0.by)),
+        ]
+      } ?? .null, "mayProvision": .bool(mayProvision),
       "reason": .string(form?.optional("reason") ?? ""),
       "again": .bool(view?.report != nil), "report": Self.report(view), "contact": Self.contact(view),
-      "place": Self.place(view), "wanted": .string(wanted(view)), "begunBy": .string(view?.begunBy ?? ""),
+      "place": Self.place(view), "wanted": .string(wanted(view)), "begunBy": .string(names.words(for: view?.begunBy)),
+      "begunAt": .string(view?.begunAt.description ?? ""),
     ]) { $1 }
     return .page(
       Page(
@@ -130,13 +144,16 @@ public struct OnboardingPages: Sendable {
   /// What every page of the wizard begins with: the state, what is missing, who has to act, and the steps.
   ///
   /// - Parameter here: the path of the step that the page is.
-  static func head(_ org: Slug, _ view: OnboardingView?, here: String = "") throws -> [String: JSONValue] {
+  static func head(
+    _ org: Slug, _ view: OnboardingView?, _ names: ActorNames, here: String = ""
+  ) throws -> [String: JSONValue] {
     let next = NextAct.of(org, view)
-    let missing = (view?.requirements ?? []).filter { $0.status != .valid }
+    let missing = (view?.requirements ?? []).filter { !$0.status.isMet }
     return [
       "org": .string(org.text), "state": .string(words(view)), "look": .string(look(view?.state)),
       "version": .string(String(view?.version ?? 0)),
-      "changedBy": .string(view?.changedBy ?? ""), "at": .string((view?.changedAt ?? view?.begunAt)?.description ?? ""),
+      "changedBy": .string(names.words(for: view?.changedBy)),
+      "at": .string((view?.changedAt ?? view?.begunAt)?.description ?? ""),
       "block": view?.block.map {
         [
           "message": .string($0.message), "code": .string($0.code), "who": .string($0.who.rawValue),
@@ -178,7 +195,7 @@ public struct OnboardingPages: Sendable {
   /// Whether asking to provision can succeed: nothing is missing, or what failed can be tried again.
   private static func isReady(_ view: OnboardingView) -> Bool {
     let state = view.block?.resumesTo ?? view.state
-    return (state == .readyToProvision || state == .verified) && view.requirements.allSatisfy { $0.status == .valid }
+    return (state == .readyToProvision || state == .verified) && view.requirements.allSatisfy { $0.status.isMet }
       && view.state != .verified
   }
 

@@ -1,3 +1,4 @@
+import Access
 import Basics
 import Fleet
 import Web
@@ -40,14 +41,15 @@ public struct OnboardingSections: Sendable {
     let open = handoff.lines.filter { $0.answer == .open }
     // The dates of what stays to be done count from the document: of one that is out, it alone has them.
     let mayExport = stage == .open || stage == .outdated
+    let names = try await ActorNames(of: [handoff.mark?.exportedBy, handoff.mark?.completedBy], in: service.store)
     return Page.Section(
       template: "onboarding/handoff",
       values: [
         "org": .string(org.slug.text), "stage": .string(stage.rawValue), "look": .string(Self.look(stage)),
         "mark": handoff.mark.map {
           [
-            "document": .string($0.document), "exportedBy": .string($0.exportedBy),
-            "at": .string($0.exportedAt.description), "completedBy": .string($0.completedBy ?? ""),
+            "document": .string($0.document), "exportedBy": .string(names.words(for: $0.exportedBy)),
+            "at": .string($0.exportedAt.description), "completedBy": .string(names.words(for: $0.completedBy)),
             "completedAt": .string($0.completedAt?.description ?? ""),
           ]
         } ?? .null,

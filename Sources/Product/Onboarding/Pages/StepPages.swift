@@ -99,7 +99,7 @@ extension OnboardingPages {
     let hosts = try await reader.hosts(after: nil, limit: 1_000)
     let path = "/orgs/\(org.slug)/onboarding/\(step.rawValue)"
     let steps = WizardStep.all(of: org.slug, view)
-    var values = try Self.head(org.slug, view, here: path)
+    var values = try Self.head(org.slug, view, try await names(view), here: path)
     values.merge(shown.filter { !$0.key.hasPrefix("surface:") }.mapValues { .string($0) }) { $1 }
     values.merge([
       "isContact": .bool(step == .contact), "isInstance": .bool(step == .instance),
@@ -118,7 +118,7 @@ extension OnboardingPages {
             "chosen": .bool(shown["surface:" + $0.name] == "yes"),
           ]
         }),
-      "problem": Self.show(problem), "conflict": .null,
+      "remarks": .array(remarks.map { .string($0) }), "problem": Self.show(problem), "conflict": .null,
     ]) { $1 }
     if problem?.code == .conflict, let entered {
       values["conflict"] = .array(differences(step, entered, saved))
