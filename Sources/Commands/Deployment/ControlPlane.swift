@@ -207,6 +207,7 @@ public final class ControlPlane: Sendable {
     self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()
     try await credentials.forgetOrphanedValues()
+    try await intake.sweepSealingKeys()
     try await fleet.forgetOrphanedPathSecrets()
     access = AccessService(
       store: store, acts: acts,

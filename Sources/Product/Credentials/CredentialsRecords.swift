@@ -20,6 +20,7 @@ public enum CredentialsRecords {
           "CREATE INDEX credential_identity ON credential (surface, identity)",
         ])
     ] + GatesRecords.migrations + EgressBudget.migrations + SpareRecords.migrations + IntakeRecords.migrations
+    + SealingKeyRecords.migrations
 
   static func save(_ credential: Credential, in tx: Transaction) throws {
     try tx.run(
