@@ -9,10 +9,16 @@ public struct CollectedSecret: Sendable, Equatable {
   public let ref: SecretRef
   /// Of a model provider: where it is asked for completions, in OpenAI's form. A fixture is sent nowhere else.
   public let completions: URL?
+  /// A fixture's provider has the fixture model; which models another one offers is not AW's to know.
+  public let isFixture: Bool
+  /// Why a channel is not to be switched on with it, as the end of a sentence; nil when it may be.
+  public let hindrance: String?
 
-  public init(path: String, ref: SecretRef, completions: URL?) {
+  public init(path: String, ref: SecretRef, completions: URL?, isFixture: Bool, hindrance: String?) {
     self.path = path
     self.ref = ref
     self.completions = completions
+    self.isFixture = isFixture
+    self.hindrance = hindrance
   }
 }
