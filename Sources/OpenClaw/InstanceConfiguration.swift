@@ -14,7 +14,7 @@ public enum InstanceConfiguration {
     public var port: Int
     public var bind: Bind
     public var workspace: String?
-    /// Of the Instance's own; not used when its Org has a model provider.
+    /// Of the Instance's own; not used when its Org has a provider with a model that AW knows.
     public var model: Model?
     /// Governed keys and their values, by dotted path.
     public var hardening: [String: JSONValue]
@@ -22,9 +22,11 @@ public enum InstanceConfiguration {
     public var resolvesSecrets = false
     /// What it is to have from that provider.
     public var secrets: [Collected] = []
+    /// The token of its own Gateway, at that provider; nil leaves it to the environment.
+    public var gatewayToken: SecretRef?
 
-    /// Whether a model provider of its Org is among the secrets.
-    public var hasOwnModel: Bool { resolvesSecrets && secrets.contains { $0.completions != nil } }
+    /// Whether its agents run on a model of its Org's own.
+    public var hasOwnModel: Bool { resolvesSecrets && secrets.contains { $0.provider != nil && $0.model != nil } }
 
     public init(
       port: Int, bind: Bind, workspace: String? = nil, model: Model? = nil, hardening: [String: JSONValue] = [:]
@@ -62,16 +64,46 @@ public enum InstanceConfiguration {
     public var completions: String?
     /// Of a channel: what stands beside the key and is no secret.
     public var settings: [String: String]
+    /// The model that agents run on there; nil when AW knows none, and the provider's own catalogue counts.
+    public var model: String?
+    /// Why a channel is not to be switched on with it; nil when it may be.
+    public var hindrance: String?
 
-    public init(path: String, ref: SecretRef, completions: String?, settings: [String: String] = [:]) {
+    public init(
+      path: String, ref: SecretRef, completions: String?, settings: [String: String] = [:], model: String? = nil,
+      hindrance: String? = nil
+    ) {
       self.path = path
       self.ref = ref
       self.completions = completions
       self.settings = settings
+      self.model = model
+      self.hindrance = hindrance
+    }
+
+    /// The name of the provider; nil when it is no key of one that can be asked.
+    fileprivate var provider: String? {
+      let parts = path.split(separator: ".").map(String.init)
+      return parts.count == 4 && parts[0] == "models" && completions != nil ? parts[2] : nil
+    }
+
+    /// The channel and the key in it; nil when it is none of a channel.
+    var channel: (name: String, key: String)? {
+      let parts = path.split(separator: ".").map(String.init)
+      return parts.count == 3 && parts[0] == "channels" ? (parts[1], parts[2]) : nil
     }
   }
 
   public static let tokenVariable = "OPENCLAW_GATEWAY_TOKEN"
+  /// From this release on a Gateway takes its own token from any provider of secrets (openclaw/openclaw#35094).
+  static let tokenReferenceSince = GatewayVersion(2026, 3, 7)
+
+  /// Whether a release resolves its Gateway's token by a SecretRef.
+  ///
+  /// - Parameter version: nil when it is not known yet. AW speaks to nothing that is older than protocol 4 (2026.5.12).
+  public static func resolvesGatewayToken(_ version: GatewayVersion?) -> Bool {
+    version.map { $0 >= tokenReferenceSince } ?? true
+  }
   /// From this release on the terminal can be switched off.
   static let terminalSince = GatewayVersion(2026, 7, 2)
   /// From this release on Google Chat's account is a reference by the name of its key; before it had one beside it.
@@ -82,7 +114,7 @@ public enum InstanceConfiguration {
   public static func make(_ settings: Settings, for version: GatewayVersion?) -> JSONValue {
     var gateway: [String: JSONValue] = [
       "mode": "local", "port": .integer(Int64(settings.port)), "bind": .string(settings.bind.rawValue),
-      "auth": ["mode": "token", "token": environmentReference(tokenVariable)],
+      "auth": ["mode": "token", "token": settings.gatewayToken.map(reference) ?? environmentReference(tokenVariable)],
       "controlUi": ["enabled": false],
     ]
     if let version, version >= terminalSince { gateway["terminal"] = ["enabled": false] }
@@ -107,35 +139,38 @@ public enum InstanceConfiguration {
     }
   }
 
-  /// The providers, and the model that agents run on: of the Org's own if there is one.
-  private static func modelProviders(_ settings: Settings) -> (providers: [String: JSONValue], primary: String?) {
-    guard let model = settings.model else { return ([:], nil) }
-    var providers: [String: JSONValue] = [:]
-    var primary: String?
-    if settings.resolvesSecrets {
-      for secret in settings.secrets {
-        let parts = secret.path.split(separator: ".").map(String.init)
-        guard parts.count == 4, parts[0] == "models", let address = secret.completions else { continue }
-        providers[parts[2]] = provider(at: address, model: model.id, key: reference(secret.ref))
-        primary = primary ?? "\(parts[2])/\(model.id)"
-      }
-    }
-    guard providers.isEmpty else { return (providers, primary) }
-    let own = provider(at: model.baseURL, model: model.id, key: environmentReference(model.keyVariable))
-    return ([model.provider: own], "\(model.provider)/\(model.id)")
+  /// What has to stand in the file whoever wrote it, by dotted path: without it the Gateway does not start as the
+  /// Connector starts it.
+  public static func held(_ document: JSONValue) -> [String: JSONValue] {
+    var held: [String: JSONValue] = [:]
+    for path in ["gateway.auth.token", "secrets.providers.\(secretProvider)"] { held[path] = document.value(at: path) }
+    return held
   }
 
-  /// Channels have their credential, and are switched off: what is a fixture is not to be sent to a real vendor.
+  /// The providers, and the model that agents run on: of the Org's own if AW knows one there.
+  private static func modelProviders(_ settings: Settings) -> (providers: [String: JSONValue], primary: String?) {
+    var providers: [String: JSONValue] = [:]
+    var primary: String?
+    for secret in settings.resolvesSecrets ? settings.secrets : [] {
+      guard let name = secret.provider, let address = secret.completions else { continue }
+      providers[name] = provider(at: address, model: secret.model, key: reference(secret.ref))
+      primary = primary ?? secret.model.map { "\(name)/\($0)" }
+    }
+    guard primary == nil, let model = settings.model else { return (providers, primary) }
+    providers[model.provider] = provider(
+      at: model.baseURL, model: model.id, key: environmentReference(model.keyVariable))
+    return (providers, "\(model.provider)/\(model.id)")
+  }
+
   private static func channels(_ settings: Settings, _ version: GatewayVersion?) -> [String: JSONValue] {
     guard settings.resolvesSecrets else { return [:] }
-    var channels: [String: [String: JSONValue]] = [:]
+    let decisions = ChannelDecision.decide(settings.secrets)
+    var channels = Dictionary(
+      uniqueKeysWithValues: decisions.map { ($0.channel, ["enabled": .bool($0.isOn)] as [String: JSONValue]) })
     for secret in settings.secrets {
-      let parts = secret.path.split(separator: ".").map(String.init)
-      guard parts.count == 3, parts[0] == "channels" else { continue }
-      // A channel can have several: a bot's token and that of its app.
-      channels[parts[1], default: ["enabled": false]][key(of: secret.path, version) ?? parts[2]] =
-        reference(secret.ref)
-      for (name, value) in secret.settings { channels[parts[1]]?[name] = .string(value) }
+      guard let (channel, part) = secret.channel else { continue }
+      channels[channel]?[key(of: secret.path, version) ?? part] = reference(secret.ref)
+      for (name, value) in secret.settings { channels[channel]?[name] = .string(value) }
     }
     return channels.mapValues { .object($0) }
   }
@@ -152,7 +187,7 @@ public enum InstanceConfiguration {
     let directory = "${\(secretsVariable)}"
     return [
       "providers": [
-        "aw": [
+        secretProvider: [
           "source": "exec", "command": .string(directory + "/aw-secret-exec"),
           "args": ["--socket", .string(directory + "/socket")], "timeoutMs": 5_000, "noOutputTimeoutMs": 5_000,
           "maxOutputBytes": 1_048_576, "jsonOnly": true, "trustedDirs": [.string(directory)],
@@ -161,6 +196,9 @@ public enum InstanceConfiguration {
     ]
   }
 
+  /// AW's own alias among the providers of secrets.
+  public static let secretProvider = "aw"
+
   /// Set by the Connector, to the directory with the program and the socket.
   public static let secretsVariable = "AW_SECRETS"
 
@@ -168,17 +206,18 @@ public enum InstanceConfiguration {
     ["source": .string(ref.source.rawValue), "provider": .string(ref.provider), "id": .string(ref.id)]
   }
 
-  private static func provider(at address: String, model: String, key: JSONValue) -> JSONValue {
-    [
-      "baseUrl": .string(address), "apiKey": key,
-      "api": "openai-completions",
-      "models": [
+  /// - Parameter model: nil lists none: what the vendor offers is for OpenClaw and its operator to say.
+  private static func provider(at address: String, model: String?, key: JSONValue) -> JSONValue {
+    let models: [JSONValue] =
+      model.map { name in
         [
-          "id": .string(model), "name": .string(model), "contextWindow": 32_000, "maxTokens": 4_096,
-          "input": ["text"], "cost": ["input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0], "reasoning": false,
+          [
+            "id": .string(name), "name": .string(name), "contextWindow": 32_000, "maxTokens": 4_096,
+            "input": ["text"], "cost": ["input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0], "reasoning": false,
+          ]
         ]
-      ],
-    ]
+      } ?? []
+    return ["baseUrl": .string(address), "apiKey": key, "api": "openai-completions", "models": .array(models)]
   }
 
   /// A SecretRef to one of the Instance's own environment variables.

@@ -100,4 +100,22 @@ struct SecretSnapshotTests {
       }
     }
   }
+
+  @Test("the Gateway's own token is what its provider says, and a configuration that names another is not taken over")
+  func token() async throws {
+    try await with(good) { config, environment in
+      let ref: JSONValue = ["source": "exec", "provider": "aw", "id": "orgs/acme/a#v1"]
+      let config = config.setting("gateway", ["auth": ["mode": "token", "token": ref]])
+      let secrets = try await SecretSnapshot.activate(config, environment: environment)
+      let auth = try GatewayAuth.resolve(config, environment: environment, secrets: secrets)
+      #expect(auth.mode == .token && auth.secret?.equals(Secret("v")) == true)
+      #expect(throws: GatewayAuth.Failure.unresolved("gateway.auth.token")) {
+        try GatewayAuth.resolve(config, environment: environment)
+      }
+      // What is configured counts, and no variable in its place.
+      #expect(throws: GatewayAuth.Failure.unresolved("gateway.auth.token")) {
+        try GatewayAuth.resolve(config, environment: ["OPENCLAW_GATEWAY_TOKEN": "variable"])
+      }
+    }
+  }
 }

@@ -199,6 +199,17 @@ struct DirectoryTests {
     #expect(PinnedConfiguration.departures(theirs, [:]).isEmpty)
   }
 
+  @Test("an engine that maps users says so, and then its containers cannot ask at a socket")
+  func mapsUsers() {
+    for (options, maps) in [
+      (["name=seccomp,profile=builtin", "name=cgroupns"], false), (["name=seccomp", "name=userns"], true),
+      (["name=rootless"], true), ([], false),
+    ] as [([String], Bool)] {
+      #expect(DockerEngine.mapsUsers(["SecurityOptions": .array(options.map { .string($0) })]) == maps, "\(options)")
+    }
+    #expect(!DockerEngine.mapsUsers([:]))
+  }
+
   @Test("every value of an environment survives its file")
   func environment() {
     let values = ["A": "plain", "B": "two\nlines\r\n", "C": #"back\slash\n"#, "D": "", "E": "x=y # z", "F": "ü"]

@@ -243,6 +243,25 @@ struct SecretBrokerTests {
     }
   }
 
+  @Test("an Instance's own secret is found by itself alone, and is forgotten with it")
+  func own() async throws {
+    try await TestFolder.with { folder in
+      let world = BrokerWorld(folder: folder)
+      let broker = await world.broker()
+      let id = InstanceSecretID.gatewayToken(of: world.instance)
+      let other = InstanceID.make(at: world.clock.now)
+      #expect(await world.resolve([id], broker) == [id: "value of " + id])
+      // Kept for its Org, and still no other Instance's of that; the control plane is told.
+      let asked = await broker.resolve([id, "a"], for: other, of: BrokerWorld.org)
+      #expect(asked[id]?.code == "NOT_FOUND" && asked["a"]?.code == nil)
+      #expect(world.asked.withLock { $0[id] } == 2)
+      world.answer.withLock { $0 = nil }
+      #expect(await world.resolve([id], broker) == [id: "value of " + id])
+      await broker.forget(world.instance)
+      #expect(await world.resolve([id, "a"], broker) == [id: "UNAVAILABLE", "a": "value of a"])
+    }
+  }
+
   @Test("what lies on the disk holds no value, is worth nothing under another key, and damage costs only itself")
   func sealed() async throws {
     try await TestFolder.with { folder in
@@ -356,6 +375,21 @@ struct SecretDeskTests {
       try await starts(given)
       world.pass(.milliseconds(1))
       try await starts(refused)
+    }
+  }
+
+  @Test("the token that a configuration names is asked for before anything starts")
+  func warm() async throws {
+    try await with { world, directory, desk, spec in
+      await desk.warm(spec)
+      #expect(world.asked.withLock { $0.isEmpty })
+      var named = spec
+      let id = InstanceSecretID.gatewayToken(of: spec.instance)
+      named.configuration = #"{"gateway":{"auth":{"token":{"id":"\#(id)"}}}}"#
+      await desk.warm(named)
+      world.answer.withLock { $0 = nil }
+      let answer = try await Self.ask(directory.secretProgram, socket: directory.secretSocket, Self.request([id]))
+      #expect(try JSONValue(parsing: answer.output)["values"] == .object([id: .string("value of " + id)]))
     }
   }
 

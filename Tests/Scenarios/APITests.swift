@@ -228,6 +228,7 @@ struct APITests {
       ["value": .string((try? FixtureValue.make(.openAI, name: "later")) ?? "")]
     ),
     "DELETE /api/v1/orgs/{org}/credentials/{surface}": ("/orgs/acme/credentials/models.providers.openai.apiKey", nil),
+    "POST /api/v1/sealing-key/rotate": ("/sealing-key/rotate", nil),
     "POST /api/v1/orgs/{org}/credentials/{surface}/request": (
       "/orgs/acme/credentials/channels.slack.botToken/request", ["purpose": "a test"]
     ),

@@ -70,16 +70,24 @@ struct BaselineTests {
       #expect(
         try await Self.view(scene).baseline.settings.allSatisfy { strict.value(at: $0.key) ?? $0.value == $0.value })
 
-      // Somebody loosens it on the Host, and sets something of their own.
+      // OpenClaw's own policy of the same lies where its agent works.
+      let policy = try #require(try await scene.instance().dataDirectory) + "/state/workspace/policy.jsonc"
+      let installed = try JSONValue(parsing: try String(contentsOfFile: policy, encoding: .utf8))
+      #expect(installed.value(at: "tools.profiles.allow") == ["minimal"])
+      #expect(installed.value(at: "tools.fs.requireWorkspaceOnly") == true)
+
+      // Somebody loosens both on the Host, and sets something of their own.
+      try "{}".write(toFile: policy, atomically: true, encoding: .utf8)
       let theirs = strict.setting("full", at: "tools.exec.security").setting("theirs", at: "ui.assistant.name")
       try theirs.canonical.write(toFile: try await Self.file(scene), atomically: true, encoding: .utf8)
       let drifted = try await scene.until {
-        $0.status.primaryCause == .drift && $0.status.reason.contains("tools.exec.security")
+        $0.status.primaryCause == .drift && $0.status.reason.contains("tools.exec.security, policy.jsonc")
       }
       #expect(drifted.status.status == .degraded)
       #expect(try await scene.operate("restart").state == .succeeded)
       let mended = try await Self.configuration(scene)
       #expect(mended.value(at: "tools.exec.security") == "deny" && mended.value(at: "ui.assistant.name") == "theirs")
+      #expect(try JSONValue(parsing: try String(contentsOfFile: policy, encoding: .utf8)) == installed)
       try await scene.until { $0.status.status == .current }
     }
   }
@@ -112,6 +120,40 @@ struct BaselineTests {
       #expect(try await Self.view(scene).state == .readyToProvision)
       try await Self.provision(scene)
       #expect(try await Self.configuration(scene).value(at: "tools.exec.security") == "deny")
+    }
+  }
+
+  @Test("an exception that ends is not wanted any more: its Instance shows it, and is without it when it starts")
+  func ended() async throws {
+    let time = ShiftedClock()
+    try await Scene.with(clock: time.clock) { scene in
+      try await Self.ready(scene)
+      let (acme, key) = (try Slug("acme"), "tools.exec.security")
+      func person(_ name: String) async throws -> Actor {
+        let link = try await scene.control.access.invite(Slug(name), role: .owner, as: Scene.actor)
+        return .operator(
+          try await scene.control.access.setPassword(Secret("correct horse battery"), link: link.secret).id)
+      }
+      let (alan, grace) = (try await person("alan"), try await person("grace"))
+      _ = try await scene.control.onboarding.askException(
+        .init(
+          key: key, value: "allowlist", owner: "Ada", reason: "builds",
+          until: time.clock.now.advanced(by: .seconds(3_600))), org: acme, as: alan)
+      _ = try await scene.control.onboarding.approveException(key, org: acme, as: grace)
+      try await Self.provision(scene)
+      #expect(try await Self.configuration(scene).value(at: key) == "allowlist")
+      #expect(try await Self.view(scene).baseline.settings[key] == "allowlist")
+
+      time.pass(.seconds(3_601))
+      #expect(try await Self.view(scene).baseline.settings[key] == "deny")
+      #expect(try await Self.view(scene).block?.code == ErrorCode.baselineExceptionExpired.id)
+      let shown = try await scene.until { $0.status.status == .degraded && $0.status.reason.contains(key) }
+      #expect(shown.status.primaryCause == .drift && shown.status.reason.contains("now \"deny\""))
+      // Nothing is changed under whoever works there; the next start is without it.
+      #expect(try await Self.configuration(scene).value(at: key) == "allowlist")
+      #expect(try await scene.operate("restart").state == .succeeded)
+      #expect(try await Self.configuration(scene).value(at: key) == "deny")
+      try await scene.until { $0.status.status == .current }
     }
   }
 }

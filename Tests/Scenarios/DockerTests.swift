@@ -1,6 +1,12 @@
 import Basics
+import Client
+import Credentials
+import Fleet
 import Foundation
+import Link
 import Testing
+import Vault
+import Work
 
 /// `aw up --runtime docker`, on a real engine with the image that `script/image` makes.
 @Suite("aw up with containers", .enabled(if: TestDocker.isWanted), .serialized, .timeLimit(.minutes(5)))
@@ -38,6 +44,46 @@ struct DockerTests {
         #expect(left.code == 0 && left.output.isEmpty, "\(left)")
       }
       #expect(try await up.end(SIGTERM) == 0)
+    }
+  }
+}
+
+/// Secrets inside a container, on a real engine.
+@Suite("Secrets of containers", .enabled(if: TestDocker.isWanted), .serialized, .timeLimit(.minutes(5)))
+struct DockerSecretTests {
+  @Test("a container has its Org's credentials and its own token from AW, and neither by its environment nor a file")
+  func collected() async throws {
+    let engine = try TestDocker.required
+    let more = Deployed.More(serve: { _, port in ["--fixture-vendors", "http://127.0.0.1:\(port)/vendors"] })
+    try await Deployed.with(engine: engine, more) { deployed in
+      let value = try FixtureValue.make(.openAI, name: "first")
+      let body: JSONValue = ["surface": .string(CredentialSurface.openAI.rawValue), "value": .string(value)]
+      _ = try await deployed.client.send(.post, "/orgs/acme/credentials", body: body)
+      let wanted = FleetRoutes.InstanceBody(
+        org: try Slug("acme"), slug: try Slug("acme-main"), runtime: .docker, image: TestDocker.image)
+      let asked = try await deployed.client.send(.post, "/instances", body: wanted, as: RequestedView.self)
+      let made = try await deployed.ended(asked.operation.id)
+      // Its last step is a model turn with the key that only AW could have told it.
+      #expect(made.state == .succeeded, "\(made)")
+      let known = try await deployed.client.send(
+        .get, "/orgs/acme/credentials/\(CredentialSurface.openAI.rawValue)", as: CredentialView.self)
+      #expect(known.lastResolved?.by == "instance/acme-main")
+
+      let id = try await deployed.client.send(.get, "/instances/acme-main", as: InstanceView.self).id
+      let data = deployed.controlData
+      let vault = try Vault.open(file: data + "/vault", key: .fromFile(data + "/vault.key"))
+      let token = try await vault.get(try SecretReference(InstanceSecretID.gatewayToken(of: id)))
+      let look = SentinelLook([value, token.withText { $0 }])
+      let container = try #require(try await deployed.containers().first)
+      let inspected = try await Programs.run("docker", ["--host", "unix://" + engine, "inspect", container])
+      #expect(inspected.code == 0 && inspected.output.contains("AW_SECRETS=/run/aw"))
+      #expect(look.texts([inspected.output]) == [] && !inspected.output.contains("OPENCLAW_GATEWAY_TOKEN"))
+      #expect(try look.files(below: deployed.hostData) == [])
+      let configuration = try JSONValue(
+        parsing: try String(
+          contentsOfFile: deployed.hostData + "/instances/acme-main/state/openclaw.json", encoding: .utf8))
+      #expect(configuration.value(at: "gateway.auth.token.source") == "exec")
+      #expect(configuration.value(at: "models.providers.openai.apiKey.source") == "exec")
     }
   }
 }

@@ -37,9 +37,10 @@ struct Scene: Sendable {
   /// - Parameters:
   ///   - program: what the Host runs as OpenClaw; nil is the synthetic one.
   ///   - cloudflared: what the Host runs as cloudflared; nil looks for it on the search path.
+  ///   - clock: of the control plane.
   static func with(
     program: String? = nil, socket: String = "/nonexistent", cloudflared: String? = nil,
-    modelAddress: String = "127.0.0.1", readyWithin: Duration = .seconds(60),
+    modelAddress: String = "127.0.0.1", readyWithin: Duration = .seconds(60), clock: WallClock = .system,
     _ body: @escaping @Sendable (Scene) async throws -> Void
   ) async throws {
     let directory = Programs.folder()
@@ -58,7 +59,7 @@ struct Scene: Sendable {
     settings.signers = try Programming.trust()
     settings.readyWithin = readyWithin
     let control = try await ControlPlane.open(
-      try DataDirectory(directory + "/control"), settings, logger: logger)
+      try DataDirectory(directory + "/control"), settings, clock: clock, logger: logger)
     let serving = Task { try await model.run() }
     let outcome = Outcome()
     try await control.run { running in
@@ -161,6 +162,15 @@ struct Scene: Sendable {
       if wanted(view) { return view }
     }
   }
+}
+
+/// A clock that runs with the machine's, ahead of it by as much as a test says.
+final class ShiftedClock: Sendable {
+  private let ahead = Mutex(Duration.zero)
+
+  func pass(_ duration: Duration) { ahead.withLock { $0 += duration } }
+
+  var clock: WallClock { WallClock { WallClock.system.now.advanced(by: self.ahead.withLock { $0 }) } }
 }
 
 /// What a test ended with, carried out of the services.

@@ -4,8 +4,11 @@ import Client
 import Credentials
 import Fleet
 import Foundation
+import Link
+import Onboarding
 import Synthetic
 import Testing
+import Vault
 import Work
 
 @Suite("Secrets of an Org, through AW to its Instance", .serialized, .timeLimit(.minutes(3)))
@@ -94,6 +97,103 @@ struct SecretTests {
       }
       let entries = try await scene.client.send(.get, "/evidence", query: [("limit", "100")])
       #expect(entries.canonical.contains("credential.cross-org-asked"))
+    }
+  }
+
+  @Test("its Gateway's own token lies nowhere on its Host, whoever wrote its configuration last")
+  func gatewayToken() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      #expect(try await scene.provision().state == .succeeded)
+      let id = InstanceSecretID.gatewayToken(of: try await scene.instance().id)
+      let token = try await scene.control.vault.get(try SecretReference(id))
+      let look = SentinelLook([token.withText { $0 }])
+      func isResolved() async throws {
+        let configuration = try JSONValue(parsing: try Self.configuration(scene))
+        #expect(
+          configuration.value(at: "gateway.auth.token") == ["source": "exec", "provider": "aw", "id": .string(id)])
+        let running = ProcessLook.instances(below: scene.directory)
+        #expect(running.count == 1 && running.allSatisfy { !$0.environment.contains("OPENCLAW_GATEWAY_TOKEN=") })
+        #expect(look.processes() == [])
+        #expect(try look.files(below: scene.directory + "/host") == [])
+      }
+      try await isResolved()
+      // What an earlier release wrote, with a change of somebody's own: their file stays, the reference does not.
+      let path = scene.directory + "/host/instances/acme-main/state/openclaw.json"
+      try JSONValue(parsing: try Self.configuration(scene))
+        .setting(["source": "env", "provider": "default", "id": "OPENCLAW_GATEWAY_TOKEN"], at: "gateway.auth.token")
+        .setting("theirs", at: "ui.assistant.name").canonical.write(toFile: path, atomically: true, encoding: .utf8)
+      #expect(try await scene.operate("restart").state == .succeeded)
+      try await isResolved()
+      #expect(try JSONValue(parsing: try Self.configuration(scene)).value(at: "ui.assistant.name") == "theirs")
+    }
+  }
+
+  @Test(
+    "real keys reach the configuration by reference; a channel is on when what it needs is good, and it is told why not"
+  )
+  func gated() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      try await Gating(in: scene).open([.openAI, .telegram])
+      let key = "sk-proj-" + String(repeating: "Ab1", count: 12)
+      let (bot, dead) = (
+        "12345678:" + String(repeating: "Ab1xY", count: 7), "87654321:" + String(repeating: "Cd2xY", count: 7)
+      )
+      for value in [key, bot] { scene.model.desk.admit(value, as: "acme") }
+      let surfaces: [CredentialSurface] = [.openAI, .telegram, .slack]
+      func set(_ surface: CredentialSurface, _ value: String, real: Bool = true) async throws -> CredentialStatus {
+        var body: JSONValue = ["surface": .string(surface.rawValue), "value": .string(value)]
+        if real { body = body.setting("real", at: "class") }
+        _ = try await scene.client.send(.post, "/orgs/acme/credentials", body: body)
+        return try await scene.client.send(
+          .post, "/orgs/acme/credentials/\(surface.rawValue)/validate", as: CredentialView.self
+        ).status
+      }
+      let body: JSONValue = [
+        "contact": ["name": "Ada", "email": "ada@example.com"],
+        "instance": ["slug": "acme-main", "runtime": "process"],
+        "surfaces": .array(surfaces.map { .string($0.rawValue) }),
+      ]
+      _ = try await scene.client.send(.post, "/orgs/acme/onboarding", body: body)
+      #expect(try await set(.openAI, key) == .valid)
+      #expect(try await set(.telegram, bot) == .valid)
+      #expect(try await set(.slack, try FixtureValue.make(.slack, name: "acme"), real: false) == .valid)
+      let asked = try await scene.client.send(
+        .post, "/orgs/acme/onboarding/provision", as: OnboardingRequestedView.self)
+      #expect(try await scene.ended(asked.operation).state == .succeeded)
+
+      let configuration = try JSONValue(parsing: try Self.configuration(scene))
+      let openAI = configuration.value(at: "models.providers.openai")
+      #expect(openAI?["apiKey"]?["id"] == "orgs/acme/models.providers.openai.apiKey#v1" && openAI?["models"] == [])
+      #expect(openAI?["baseUrl"] == .string("http://127.0.0.1:\(scene.model.port)/endpoints/openai/v1"))
+      #expect(configuration.value(at: "channels.telegram.enabled") == true)
+      #expect(configuration.value(at: "channels.slack.enabled") == false)
+      let view = try await scene.client.send(.get, "/orgs/acme/onboarding", as: OnboardingView.self)
+      #expect(view.state == .verified)
+      let channels = try #require(view.report?.channels)
+      #expect(channels.map(\.channel) == ["slack", "telegram"] && channels.map(\.isOn) == [false, true])
+      #expect(channels.first?.reason?.contains("fixture") == true)
+      let shown = try await Programs.run(
+        ["org", "onboard", "acme", "--context", scene.directory + "/control/context.json"])
+      #expect(shown.output.contains("channel slack: off") && shown.output.contains("channel telegram: on"))
+
+      // The Instance has them from AW, and they lie nowhere on its Host.
+      let folder = scene.directory + "/host/instances/acme-main/secrets"
+      let ids = [CredentialSurface.openAI, .telegram].map { "orgs/acme/\($0.rawValue)#v1" }
+      let request: JSONValue = ["protocolVersion": 1, "provider": "aw", "ids": .array(ids.map { .string($0) })]
+      let answer = try await Programs.run(
+        folder + "/aw-secret-exec", ["--socket", folder + "/socket"], input: request.canonical)
+      #expect(answer.json?["values"] == .object([ids[0]: .string(key), ids[1]: .string(bot)]))
+      #expect(try SentinelLook([key, bot]).files(below: scene.directory + "/host") == [])
+      #expect(SentinelLook([key, bot]).processes() == [])
+
+      // One that the vendor refuses switches its channel off at the next start.
+      #expect(try await set(.telegram, dead) == .invalid)
+      #expect(try await scene.operate("restart").state == .succeeded)
+      let after = try JSONValue(parsing: try Self.configuration(scene))
+      #expect(after.value(at: "channels.telegram.enabled") == false)
+      #expect(scene.model.desk.strays == 0)
     }
   }
 }

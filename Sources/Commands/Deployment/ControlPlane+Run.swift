@@ -1,6 +1,7 @@
 import Access
 import Basics
 import Client
+import Credentials
 import Evidence
 import Fleet
 import Foundation
@@ -88,7 +89,7 @@ extension ControlPlane {
 
   /// The control plane's own services, in the order in which they start; they stop in reverse.
   private var own: [any Service] {
-    let (publisher, access, fleet, logger) = (publisher, access, fleet, logger)
+    let (publisher, access, fleet, intake, logger) = (publisher, access, fleet, intake, logger)
     let ledger = onboardingLedger
     return [
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
@@ -113,6 +114,7 @@ extension ControlPlane {
             do {
               _ = try await access.sweep()
               try await fleet.forgetOrphanedSecrets()
+              try await intake.sweepSealingKeys()
             } catch {
               logger.warning("What nobody needs any more could not be swept", metadata: ["error": "\(error)"])
             }

@@ -138,12 +138,12 @@ public final class ControlPlane: Sendable {
     samples = SampleKeeper(store: store, clock: clock, logger: logger)
     paths = try ControlPaths(
       gateway: gateway, vault: vault, folder: try directory.socketFolder(), logger: logger)
-    let walk = ChainWalk(paths: paths, vault: vault, clock: clock, version: Release.version)
     let steps = InstanceSteps(
       store: store, vault: vault, paths: paths, evidence: evidence, outbox: outbox, index: index,
       samples: samples, share: share, clock: clock, version: Release.version, model: settings.model,
       readyWithin: settings.readyWithin, hardening: { try OnboardingLedger.hardening(of: $0, at: $1, in: $2) },
       collected: { try answering.value?.collected(of: $0, in: $1) ?? [] })
+    let walk = steps.walk
     watch = ChainWatch(
       walk: walk, steps: steps,
       policy: policy, conscience: conscience, anchors: settings.anchors, metrics: metrics, logger: logger,
@@ -226,6 +226,7 @@ public final class ControlPlane: Sendable {
     self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()
     try await credentials.forgetOrphanedValues()
+    try await intake.sweepSealingKeys()
     try await fleet.forgetOrphanedPathSecrets()
     access = AccessService(
       store: store, acts: acts,

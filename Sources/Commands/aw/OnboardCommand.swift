@@ -116,6 +116,10 @@ extension OrgCommands {
       if let report = view.report {
         let words = report.digest == view.digest ? "" : ", of an earlier desired state"
         Console.line("  first run: \(report.passed ? "passed" : "failed") at \(report.at)\(words)")
+        for channel in report.channels ?? [] {
+          let state = channel.isOn ? "on" : "off, because \(channel.reason ?? "nobody knows why")"
+          Console.line("    channel \(channel.channel): \(state)")
+        }
       }
       if view.state == .readyToProvision {
         Console.line("  operator: Provision it: 'aw org onboard \(view.org) --provision'.")

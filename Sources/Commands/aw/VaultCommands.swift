@@ -1,13 +1,15 @@
 import ArgumentParser
 import Basics
 import Client
+import Credentials
 import Deployment
 import Vault
 import Web
 
 struct VaultCommands: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "vault", abstract: "The sealed file of secrets of a control plane.", subcommands: [RotateKey.self])
+    commandName: "vault", abstract: "The sealed file of secrets of a control plane.",
+    subcommands: [RotateKey.self, RotateSealingKey.self])
 
   struct RotateKey: ParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(
@@ -44,6 +46,22 @@ struct VaultCommands: AsyncParsableCommand {
       }
       Console.line("\(count) of \(directory.vault): sealed by the key \(report.newKey), no longer by \(report.oldKey).")
       Console.line("Keep a copy of \(directory.vaultKey) apart from the vault.")
+    }
+  }
+
+  struct RotateSealingKey: AsyncParsableCommand, JSONAnswering {
+    static let configuration = CommandConfiguration(
+      commandName: "rotate-sealing-key", abstract: "Show browsers another key to seal values to.",
+      discussion: "The control plane runs. What was sealed to the former key opens for a day, then that is forgotten.")
+
+    @OptionGroup var act: ActOptions
+    var output: OutputOptions { act.output }
+
+    func run() async throws {
+      guard let answer = try await act.send(.post, "/sealing-key/rotate") else { return }
+      if output.json { return try Console.json(answer) }
+      let view = try answer.decode(SealingKeyView.self)
+      Console.line("Browsers seal to the key \(view.key) now. \(view.former) opens until \(view.formerOpensUntil).")
     }
   }
 }

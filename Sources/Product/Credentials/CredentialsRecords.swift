@@ -28,7 +28,7 @@ public enum CredentialsRecords {
           // The class of what a link asks for; of those that there were it is a fixture.
           "ALTER TABLE credential_intake ADD COLUMN class TEXT",
         ])
-    ]
+    ] + SealingKeyRecords.migrations
 
   static func save(_ credential: Credential, in tx: Transaction) throws {
     try tx.run(

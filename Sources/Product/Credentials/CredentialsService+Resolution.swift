@@ -7,6 +7,7 @@ import Link
 import Logging
 import OpenClaw
 import Store
+import Vault
 
 extension EvidenceKind {
   public static let credentialCrossOrgAsked = EvidenceKind("credential.cross-org-asked")
@@ -46,11 +47,12 @@ extension CredentialsService {
           try Self.isOpen($0, trust, at: now, in: tx)
             && IntakeRecords.freeze(of: $0.surface, org.id, in: tx)?.version != $0.version
         }
+      let lookup = SecretLookup(
+        org: org.slug, instance: instance.id,
+        siblings: Set(try FleetRecords.instances(of: org.id, in: tx).map(\.id)), credentials: credentials)
       return (
         instance,
-        Dictionary(
-          question.ids.map { ($0, SecretLookup.finding(for: $0, of: org.slug, among: credentials)) },
-          uniquingKeysWith: { first, _ in first })
+        Dictionary(question.ids.map { ($0, lookup.finding(for: $0)) }, uniquingKeysWith: { first, _ in first })
       )
     }
     // An Instance that is not on this Host has nothing to ask there.
@@ -63,22 +65,20 @@ extension CredentialsService {
     let foreign = found.findings.filter { $0.value == .foreign }.keys.sorted()
     if !foreign.isEmpty { try await recordForeign(foreign, asked: found.instance, on: host) }
     var absent = found.findings.filter { $0.value == .absent }.map(\.key) + foreign
-    let own = found.findings.compactMap { id, finding in
-      if case .own(let credential) = finding { (id: id, credential: credential) } else { nil }
-    }
+    let own = found.findings.filter { $0.value != .absent && $0.value != .foreign }
     let readings = await withTaskGroup(of: (String, Reading).self) { group in
-      for (id, credential) in own { group.addTask { (id, await read(credential)) } }
+      for (id, finding) in own { group.addTask { (id, await read(id, finding)) } }
       return await group.reduce(into: [String: Reading]()) { $0[$1.0] = $1.1 }
     }
     var (values, bytes): ([String: Secret], Int) = ([:], 0)
     var given: [Credential] = []
-    for (id, credential) in own {
+    for (id, finding) in own {
       switch readings[id] {
       case .value(let value):
         bytes += value.withBytes { $0.count }
         guard bytes <= SecretLimits.answerBytesMax else { continue }
         values[id] = value
-        given.append(credential)
+        if case .own(let credential) = finding { given.append(credential) }
       case .missing: absent.append(id)
       case .unreadable, nil: break
       }
@@ -91,6 +91,25 @@ extension CredentialsService {
     case value(Secret)
     case missing
     case unreadable
+  }
+
+  private func read(_ id: String, _ finding: SecretLookup.Finding) async -> Reading {
+    switch finding {
+    case .own(let credential): return await read(credential)
+    case .gatewayToken: return await readOwn(id)
+    case .absent, .foreign: return .missing
+    }
+  }
+
+  /// What AW made for an Instance lies in the sealed file, by the name that the Instance asks for.
+  private func readOwn(_ id: String) async -> Reading {
+    do {
+      return try await sealed.find(try SecretReference(id)).map { Reading.value($0) } ?? .missing
+    } catch {
+      logger.warning(
+        "an Instance's own secret could not be read", metadata: ["reference": "\(id)", "error": "\(error)"])
+      return .unreadable
+    }
   }
 
   private func read(_ credential: Credential) async -> Reading {
@@ -156,15 +175,34 @@ extension CredentialsService {
 
   // MARK: - Configuration
 
-  /// The credentials of an Org, as its Instances' configuration names them.
+  /// The credentials of an Org, as its Instances' configuration names them now.
   public func collected(of org: OrgID, in tx: Transaction) throws -> [CollectedSecret] {
-    try CredentialsRecords.all(of: org, in: tx).map { credential in
-      // Only fixtures have a place to be asked at: of a vendor's own models this release knows none.
-      let path = credential.reference.kind == .fixture ? credential.surface.completions : nil
+    try Self.standings(of: org, trust, at: clock.now, in: tx).map { standing in
+      let credential = standing.credential
+      // What would not be resolved would keep releases before July 2026 from starting at all.
+      let isResolved = standing.status != .gateClosed && standing.status != .frozen
       return CollectedSecret(
         path: credential.surface.rawValue, ref: credential.reference.ref,
-        completions: path.flatMap { courier.vendors?.address(of: credential.surface, $0) },
-        settings: credential.settings)
+        completions: isResolved ? courier.completions(of: credential) : nil,
+        settings: credential.settings, isFixture: credential.reference.kind == .fixture, hindrance: standing.hindrance)
+    }
+  }
+}
+
+extension CredentialStanding {
+  /// Why a channel is not to be switched on with it; nil when it may be. What was found good once stays good for that:
+  /// a restart is no moment to take a channel away because nobody looked for a month.
+  var hindrance: String? {
+    // OpenClaw would send it to the real vendor.
+    if credential.reference.kind == .fixture { return "its credential is a fixture, which no vendor knows" }
+    switch status {
+    case .valid, .expired, .shapeOnly: return nil
+    case .present: return "nobody has validated its credential yet"
+    case .invalid: return "its credential is not good"
+    case .indeterminate: return "nothing is proven of its credential"
+    case .gateClosed: return "no gate allows its credential now"
+    case .frozen: return "its credential is frozen"
+    case .shared: return "its credential is another Org's too"
     }
   }
 }

@@ -63,7 +63,7 @@ public struct IntakeRoutes: Sendable {
           Plan(
             act: EvidenceKind.credentialUnfrozen.id, subject: "\(surface.title) of \(org)",
             steps: ["Lift the freeze of version \(standing.credential.version)."]))
-      },
+      }, sealingKey,
     ]
   }
 

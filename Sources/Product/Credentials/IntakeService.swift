@@ -21,7 +21,7 @@ extension EventType {
 /// Values that come sealed from browsers: from operators, and from customers by one-time links.
 public final class IntakeService: Sendable {
   let credentials: CredentialsService
-  let key: SealingKey
+  let keys: SealingKeys
   private let attempts = Mutex(AttemptLimiter(CredentialLimits.intakeAttempts))
 
   private var store: Store { credentials.store }
@@ -29,7 +29,7 @@ public final class IntakeService: Sendable {
 
   public init(credentials: CredentialsService) {
     self.credentials = credentials
-    key = SealingKey(vault: credentials.sealed)
+    keys = SealingKeys(vault: credentials.sealed, store: credentials.store, clock: credentials.clock)
   }
 
   // MARK: - Operators
@@ -41,7 +41,7 @@ public final class IntakeService: Sendable {
     _ request: CredentialsService.SetRequest, sealed: String, org: Slug, as actor: Actor
   ) async throws -> Credential {
     let surface = try CredentialSurface(named: request.surface)
-    let value = try await key.open(
+    let value = try await keys.open(
       try SealedValue(sealed), for: .init(org: org, surface: surface, purpose: Self.console))
     return try await credentials.set(request, value: value, org: org, as: actor)
   }
@@ -185,7 +185,7 @@ public final class IntakeService: Sendable {
     let (link, org) = try await checked(code, envelope: envelope)
     // A browser that asks once more.
     if link.use != nil { return link }
-    let value = try await key.open(
+    let value = try await keys.open(
       try SealedValue(sealed), for: .init(org: org.slug, surface: link.surface, purpose: Self.purpose(link)))
     let hash = OneTimeSecret.hash(of: code)
     do {

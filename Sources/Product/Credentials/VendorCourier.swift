@@ -40,6 +40,14 @@ struct VendorCourier: Sendable {
   /// Of the servers that credentials' own settings name.
   var resolver = AddressResolver.system
 
+  /// Where an Instance asks a model provider for completions; nil for channels, and where there is no such place.
+  func completions(of credential: Credential) -> URL? {
+    let surface = credential.surface
+    guard let path = surface.completions else { return nil }
+    if credential.reference.kind == .fixture { return vendors?.address(of: surface, path) }
+    return endpoints.base(of: VendorCheck(surface: surface).vendor).flatMap { URL(string: $0 + path) }
+  }
+
   typealias Found = (outcome: Validation.Outcome, reason: String, identity: String?)
 
   /// - Throws: `validatorMissing` when there are no simulated vendors.

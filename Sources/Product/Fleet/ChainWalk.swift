@@ -12,14 +12,20 @@ public struct ChainWalk: Sendable {
   let vault: Vault
   let clock: WallClock
   let version: String
+  /// Where an Instance was prepared with less than its Org asks for now.
+  let departure: @Sendable (Instance) async throws -> AWError?
 
   var gateway: AWGateway { paths.gateway }
 
-  public init(paths: ControlPaths, vault: Vault, clock: WallClock, version: String) {
+  public init(
+    paths: ControlPaths, vault: Vault, clock: WallClock, version: String,
+    departure: @escaping @Sendable (Instance) async throws -> AWError? = { _ in nil }
+  ) {
     self.paths = paths
     self.vault = vault
     self.clock = clock
     self.version = version
+    self.departure = departure
   }
 
   static let runtimeDeadline = Duration.seconds(10)
@@ -125,8 +131,8 @@ public struct ChainWalk: Sendable {
 
   static func departed(_ paths: [String]) -> AWError {
     AWError(
-      .gatewayDrifted, "Its openclaw.json departs from its Org's baseline at \(paths.joined(separator: ", ")).",
-      next: "Find out who changed it. 'aw instance restart' sets the baseline's values again.")
+      .gatewayDrifted, "What AW set on its Host was changed: \(paths.joined(separator: ", ")).",
+      next: "Find out who changed it. 'aw instance restart' sets it again.")
   }
 
   static let configurationDrifted = AWError(
@@ -211,7 +217,16 @@ public struct ChainWalk: Sendable {
           .gatewayDrifted, "It runs OpenClaw \(client.hello.version), and AW last started it as \(known).",
           next: "It was upgraded without AW. To accept the release: 'aw instance restart \(instance.slug)'."))
     }
-    return Seen(evidence: evidence)
+    return Seen(evidence: evidence, degraded: await settingsDeparture(instance))
+  }
+
+  /// What cannot be looked up says as little for an Instance as what is weaker than it should be.
+  private func settingsDeparture(_ instance: Instance) async -> AWError? {
+    do {
+      return try await departure(instance)
+    } catch {
+      return AWError.wrapping(error, doing: "Reading what its Org's baseline asks for")
+    }
   }
 
   private func health(_ client: GatewayClient?) async throws -> Seen {

@@ -37,7 +37,7 @@ public enum FleetRecords {
           instance TEXT PRIMARY KEY NOT NULL, evidence TEXT NOT NULL, updated_at BIGINT NOT NULL)
         """,
       ]), LossRecords.migration, BoardRecords.migration, BoardRecords.goodMigration, pathMigration,
-    SampleRecords.migration, AuthorityRecords.migration, NodeRecords.migration,
+    SampleRecords.migration, AuthorityRecords.migration, NodeRecords.migration, preparedMigration,
   ]
 }
 
@@ -47,6 +47,24 @@ extension FleetRecords {
 
   private static func text(_ path: ControlPath) throws -> String? {
     path == .gateway ? nil : try JSONValue(encoding: path).canonical
+  }
+}
+
+// MARK: - What Instances were prepared with
+
+extension FleetRecords {
+  static let preparedMigration = Migration("fleet-0008-prepared", ["ALTER TABLE instance ADD COLUMN prepared TEXT"])
+
+  /// Takes note of the governed settings that an Instance was prepared with.
+  static func save(prepared settings: [String: JSONValue], of instance: InstanceID, in tx: Transaction) throws {
+    try tx.run(
+      "UPDATE instance SET prepared = ? WHERE id = ?", [.text(JSONValue.object(settings).canonical), .id(instance)])
+  }
+
+  /// Nil for one that was last prepared by a release that took no note.
+  static func prepared(of instance: InstanceID, in tx: Transaction) throws -> [String: JSONValue]? {
+    try tx.run("SELECT prepared FROM instance WHERE id = ?", [.id(instance)]).first?.optionalText("prepared")
+      .flatMap { try JSONValue(parsing: $0).objectValue }
   }
 }
 

@@ -8,16 +8,14 @@ public struct InstanceSecrets: Sendable {
   public let deviceToken: String
 
   public init(_ instance: InstanceID) {
-    gatewayToken = "instance/\(instance)/gateway-token"
+    // The Instance resolves it by that name too.
+    gatewayToken = InstanceSecretID.gatewayToken(of: instance)
     deviceSeed = "instance/\(instance)/device-seed"
     deviceToken = "instance/\(instance)/device-token"
   }
 
   /// The Instance whose secret a reference names; nil for another's.
-  static func instance(of reference: String) -> InstanceID? {
-    let parts = reference.split(separator: "/").map(String.init)
-    return parts.count == 3 && parts[0] == "instance" ? InstanceID(parts[1]) : nil
-  }
+  static func instance(of reference: String) -> InstanceID? { InstanceSecretID.instance(of: reference) }
 
   /// The vault's name of a secret of an Instance's control path. `mark` differs from switch to switch.
   static func path(of instance: InstanceID, mark: String, _ name: String) -> String {

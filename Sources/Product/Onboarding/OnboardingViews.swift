@@ -70,11 +70,16 @@ public struct OnboardingView: Codable, Sendable, Equatable {
       "surfaces": JSONSchema.array(of: JSONSchema.text),
       "hold": JSONSchema.object(["reason": JSONSchema.text, "by": JSONSchema.text, "at": JSONSchema.time]),
       "digest": JSONSchema.text,
-      "report": JSONSchema.object([
-        "digest": JSONSchema.text, "passed": JSONSchema.bool, "at": JSONSchema.time,
-        "checks": JSONSchema.array(
-          of: JSONSchema.object(["link": JSONSchema.text, "outcome": JSONSchema.text])), "operation": JSONSchema.id,
-      ]), "operation": JSONSchema.id, "version": JSONSchema.integer, "changedBy": JSONSchema.text,
+      "report": JSONSchema.object(
+        [
+          "digest": JSONSchema.text, "passed": JSONSchema.bool, "at": JSONSchema.time,
+          "checks": JSONSchema.array(
+            of: JSONSchema.object(["link": JSONSchema.text, "outcome": JSONSchema.text])), "operation": JSONSchema.id,
+          "channels": JSONSchema.array(
+            of: JSONSchema.object(
+              ["channel": JSONSchema.text, "isOn": JSONSchema.bool, "reason": JSONSchema.text], optional: ["reason"])),
+        ], optional: ["channels"]), "operation": JSONSchema.id, "version": JSONSchema.integer,
+      "changedBy": JSONSchema.text,
       "changedAt": JSONSchema.time, "begunBy": JSONSchema.text,
       "begunAt": JSONSchema.time,
     ], optional: ["block", "contact", "instance", "hold", "report", "operation", "changedBy", "changedAt"])

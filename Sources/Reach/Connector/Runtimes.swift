@@ -26,7 +26,7 @@ public actor Runtimes {
     for kind in RuntimeKind.allCases {
       guard let runtime = runtimes[kind] else { continue }
       var answer = await runtime.availability()
-      if secrets != nil { answer.resolvesSecrets = true }
+      if secrets != nil { answer.resolvesSecrets = answer.resolvesSecrets ?? true }
       answers.append(answer)
     }
     return answers

@@ -27,6 +27,8 @@ public struct InstanceSpec: Codable, Sendable, Equatable {
   public var configuration: String
   /// Values of `openclaw.json` that hold whoever wrote the file last, by dotted path. None of them is a secret.
   public var pinned: [String: JSONValue]?
+  /// The `policy.jsonc` of its Org's baseline, whole; nil when it has none.
+  public var policy: String?
   public var limits: Limits
 
   /// The limits of `openclaw fleet`'s hardening profile.
@@ -44,7 +46,7 @@ public struct InstanceSpec: Codable, Sendable, Equatable {
 
   public init(
     instance: InstanceID, slug: Slug, org: Slug, runtime: RuntimeKind, port: Int?, image: String?,
-    configuration: String, pinned: [String: JSONValue]? = nil, limits: Limits = Limits()
+    configuration: String, pinned: [String: JSONValue]? = nil, policy: String? = nil, limits: Limits = Limits()
   ) {
     self.instance = instance
     self.slug = slug
@@ -54,6 +56,7 @@ public struct InstanceSpec: Codable, Sendable, Equatable {
     self.image = image
     self.configuration = configuration
     self.pinned = pinned
+    self.policy = policy
     self.limits = limits
   }
 }
@@ -85,7 +88,8 @@ public struct RunState: Codable, Sendable, Equatable {
   public var dataDirectory: String?
   /// Somebody else than AW changed its configuration since AW last asked for a start.
   public var configurationDrifted: Bool?
-  /// The paths whose values in its configuration are not those that were pinned; nil when there are none.
+  /// The paths whose values in its configuration are not those that were pinned, and `policy.jsonc` if that is not the
+  /// one of its specification; nil when there are none.
   public var departures: [String]?
 
   public init(

@@ -30,6 +30,18 @@ public struct SecretAnswer: Codable, Sendable {
   }
 }
 
+/// Ids of secrets that are one Instance's own, and not its Org's: `instance/<id>/gateway-token`.
+public enum InstanceSecretID {
+  /// The token of its OpenClaw Gateway, the only one that it may resolve.
+  public static func gatewayToken(of instance: InstanceID) -> String { "instance/\(instance)/gateway-token" }
+
+  /// The Instance whose secret an id names; nil for what is no Instance's own.
+  public static func instance(of id: String) -> InstanceID? {
+    let parts = id.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    return parts.count == 3 && parts[0] == "instance" ? InstanceID(parts[1]) : nil
+  }
+}
+
 /// The numbers of resolving secrets that both ends share.
 public enum SecretLimits {
   /// Ids in one request of OpenClaw.

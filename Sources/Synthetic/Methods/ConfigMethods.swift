@@ -66,7 +66,7 @@ extension Gateway {
         details: ["issues": .array(issues.map(\.json))])
     }
     do {
-      _ = try GatewayAuth.resolve(wanted, environment: environment)
+      _ = try GatewayAuth.resolve(wanted, environment: environment, secrets: secrets)
     } catch {
       throw RPCFailure.invalid("invalid config: active SecretRef resolution failed (\(error))")
     }
@@ -119,7 +119,7 @@ extension Gateway {
   /// Answers the writer, then turns out those whose shared secret stopped being right.
   private func applyAuth(after response: JSONValue, to id: String) throws {
     send(response, to: id)
-    let new = try GatewayAuth.resolve(config.parsed, environment: environment)
+    let new = try GatewayAuth.resolve(config.parsed, environment: environment, secrets: secrets)
     let isSame: Bool =
       switch (auth.secret, new.secret) {
       case (nil, nil): true

@@ -80,8 +80,9 @@ public struct OpenClawCommands: Sendable {
     let config = ConfigFile.load(paths.configFile)
     let port = GatewayProgram.port(nil, environment, config.parsed)
     do {
+      let secrets = try await SecretSnapshot.activate(config.parsed, environment: environment)
       let summary = try await HealthCaller.call(
-        port: port, auth: try GatewayAuth.resolve(config.parsed, environment: environment),
+        port: port, auth: try GatewayAuth.resolve(config.parsed, environment: environment, secrets: secrets),
         timeoutMilliseconds: timeoutMilliseconds)
       Console.line(json ? summary.canonical : "Gateway health: OK")
       return 0

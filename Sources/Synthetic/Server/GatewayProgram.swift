@@ -26,19 +26,19 @@ public struct GatewayProgram: Sendable {
   public func run(environment: [String: String]) async -> Int32 {
     let logger = Logger(label: "openclaw.gateway") { StreamLogHandler.standardError(label: $0) }
     do {
-      var start = try prepare(environment: environment)
-      guard let lock = try StateLock(path: start.paths.lock) else {
+      let state = try read(environment)
+      guard let lock = try StateLock(path: state.paths.lock) else {
         throw StartRefusal(
           exitCode: 78,
-          message: "Gateway failed to start: gateway already running (lock \(start.paths.lock))")
+          message: "Gateway failed to start: gateway already running (lock \(state.paths.lock))")
       }
       defer { withExtendedLifetime(lock) {} }
-      if start.faults.current.neverListen {
-        await Self.waitForStop(start.faults)
+      if state.faults.current.neverListen {
+        await Self.waitForStop(state.faults)
         return 0
       }
-      start.secrets = try await SecretSnapshot.activate(start.config.parsed, environment: environment)
-      return try await serve(start, logger)
+      let secrets = try await SecretSnapshot.activate(state.config.parsed, environment: environment)
+      return try await serve(try prepare(state, environment, secrets), logger)
     } catch let refusal as StartRefusal {
       Console.error(refusal.message)
       return refusal.exitCode
@@ -69,18 +69,32 @@ public struct GatewayProgram: Sendable {
     for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) where !faults.current.ignoreTerm { return }
   }
 
-  /// Decides from options, environment and config whether and how to start.
+  /// Decides from options, environment and config whether and how to start. Nothing is asked of exec providers.
   ///
   /// - Throws: `StartRefusal`.
   public func prepare(environment: [String: String]) throws -> GatewayStart {
+    try prepare(try read(environment), environment, SecretSnapshot())
+  }
+
+  private typealias State = (paths: OpenClawPaths, faults: FaultSource, config: ConfigFile)
+
+  /// What a start finds, if it may start at all.
+  private func read(_ environment: [String: String]) throws -> State {
     let paths = OpenClawPaths(environment: environment)
     let faults = FaultSource(told: try toldFaults(environment), file: paths.faults)
     if faults.current.exit78 { throw StartRefusal(exitCode: 78, message: "Config invalid (told by a fault)") }
     let config = ConfigFile.load(paths.configFile)
     try Self.check(config, allowUnconfigured: allowUnconfigured)
+    return (paths, faults, config)
+  }
+
+  private func prepare(
+    _ state: State, _ environment: [String: String], _ secrets: SecretSnapshot
+  ) throws -> GatewayStart {
+    let (paths, faults, config) = state
     var auth: GatewayAuth
     do {
-      auth = try GatewayAuth.resolve(config.parsed, environment: environment)
+      auth = try GatewayAuth.resolve(config.parsed, environment: environment, secrets: secrets)
     } catch .unresolved(let path) {
       throw StartRefusal(exitCode: 1, message: "Gateway failed to start: \(path) SecretRef is unresolved")
     } catch .ambiguous {
@@ -97,7 +111,7 @@ public struct GatewayProgram: Sendable {
     if needsSecret, auth.secret == nil { auth.secret = Secret.randomHex(byteCount: 24) }
     return GatewayStart(
       paths: paths, environment: environment, config: config, auth: auth, host: host,
-      port: Self.port(port, environment, config.parsed), faults: faults,
+      port: Self.port(port, environment, config.parsed), faults: faults, secrets: secrets,
       handshakeMilliseconds: environment["OPENCLAW_HANDSHAKE_TIMEOUT_MS"].flatMap { Int64($0) }
         ?? Limits.handshakeMilliseconds)
   }

@@ -74,8 +74,11 @@ struct Settings: Sendable {
 
   func provider(_ name: String) -> JSONValue? { config.at("models", "providers", name) }
 
-  /// Resolves a SecretInput: a literal, `${NAME}`, `$NAME` or a SecretRef to the environment; nil when unresolved.
-  static func secret(_ input: JSONValue?, environment: [String: String]) -> Secret? {
+  /// Resolves a SecretInput: a literal, `${NAME}`, `$NAME` or a SecretRef to the environment, or to an exec provider
+  /// whose values are in the snapshot; nil when unresolved.
+  static func secret(
+    _ input: JSONValue?, environment: [String: String], secrets: SecretSnapshot = SecretSnapshot()
+  ) -> Secret? {
     func variable(_ name: String) -> Secret? {
       environment[name].flatMap { $0.isEmpty ? nil : Secret($0) }
     }
@@ -90,6 +93,7 @@ struct Settings: Sendable {
     guard let id = input["id"]?.stringValue else { return nil }
     switch input["source"]?.stringValue {
     case "env": return variable(id)
+    case "exec": return secrets.value(of: input)
     default: return nil
     }
   }
@@ -110,29 +114,26 @@ struct GatewayAuth: Sendable {
   }
 
   /// Decides from config and environment; a configured value stands before the environment.
-  static func resolve(_ config: JSONValue, environment: [String: String]) throws(Failure) -> GatewayAuth {
+  static func resolve(
+    _ config: JSONValue, environment: [String: String], secrets: SecretSnapshot = SecretSnapshot()
+  ) throws(Failure) -> GatewayAuth {
     let auth = config.at("gateway", "auth")
     let (token, password) = (auth?["token"], auth?["password"])
     if auth?["mode"] == nil, token != nil, password != nil { throw .ambiguous }
     let named = auth?["mode"]?.stringValue.flatMap(Mode.init(rawValue:))
     let mode = named ?? (password != nil ? .password : .token)
+    func value(_ configured: JSONValue?, _ name: String, _ variable: String) throws(Failure) -> Secret? {
+      guard let configured else { return environment[variable].flatMap { $0.isEmpty ? nil : Secret($0) } }
+      guard let secret = Settings.secret(configured, environment: environment, secrets: secrets) else {
+        throw .unresolved("gateway.auth.\(name)")
+      }
+      return secret
+    }
     switch mode {
     case .none, .trustedProxy: return GatewayAuth(mode: mode, secret: nil)
-    case .token:
-      return GatewayAuth(mode: mode, secret: try value(token, "token", "OPENCLAW_GATEWAY_TOKEN", environment))
+    case .token: return GatewayAuth(mode: mode, secret: try value(token, "token", "OPENCLAW_GATEWAY_TOKEN"))
     case .password:
-      return GatewayAuth(
-        mode: mode, secret: try value(password, "password", "OPENCLAW_GATEWAY_PASSWORD", environment))
+      return GatewayAuth(mode: mode, secret: try value(password, "password", "OPENCLAW_GATEWAY_PASSWORD"))
     }
-  }
-
-  private static func value(
-    _ configured: JSONValue?, _ name: String, _ variable: String, _ environment: [String: String]
-  ) throws(Failure) -> Secret? {
-    guard let configured else { return environment[variable].flatMap { $0.isEmpty ? nil : Secret($0) } }
-    guard let secret = Settings.secret(configured, environment: environment) else {
-      throw .unresolved("gateway.auth.\(name)")
-    }
-    return secret
   }
 }

@@ -54,14 +54,14 @@ struct IntakeLinkTests {
 
     /// As the customer's browser does it.
     func sealed(_ value: String, org: String = "acme") async throws -> String {
-      let key = try #require(Base64URL.decode(try await intake.key.publicKey.key))
+      let key = try #require(Base64URL.decode(try await intake.keys.publicKey.key))
       let binding = SealedValue.Binding(
         org: try Slug(org), surface: link.surface, purpose: IntakeService.purpose(link))
       var sender = try HPKE.Sender(
         recipientKey: try Curve25519.KeyAgreement.PublicKey(rawRepresentation: key), ciphersuite: SealedValue.suite,
         info: Data(SealedValue.info.utf8))
       let ciphertext = try sender.seal(Data(value.utf8), authenticating: Data(binding.text.utf8))
-      let name = try await intake.key.publicKey.name
+      let name = try await intake.keys.publicKey.name
       return "aw1.\(name).\(Base64URL.encode(sender.encapsulatedKey + ciphertext))"
     }
 

@@ -104,4 +104,61 @@ struct ResolutionTests {
       #expect(after.values.values.isEmpty && after.absent == [id])
     }
   }
+
+  @Test("the token of its own Gateway is told to an Instance, and nothing else of its own or of another one's")
+  func gatewayToken() async throws {
+    try await CredentialWorld.with { world in
+      let (place, at) = (try await place(world), CredentialWorld.now)
+      func other(_ slug: String, of name: String) async throws -> Instance {
+        let org = try #require(try await world.store.read { try FleetRecords.org(Slug(name), in: $0) })
+        let instance = Instance(
+          id: .make(at: at), slug: try Slug(slug), org: org.id, host: place.host, runtime: .process, image: nil,
+          requestedPort: nil, state: .active, createdAt: at)
+        try await world.store.write { try FleetRecords.save(instance, in: $0) }
+        return instance
+      }
+      let (sibling, stranger) = (try await other("acme-two", of: "acme"), try await other("globex-main", of: "globex"))
+      var ids: [String] = []
+      for instance in [place.instance, sibling, stranger] {
+        let secrets = InstanceSecrets(instance.id)
+        for id in [secrets.gatewayToken, secrets.deviceSeed] {
+          try await world.sealed.put(Secret("value of " + id), at: SecretReference(id))
+          ids.append(id)
+        }
+      }
+      let answer = await world.service.answer(
+        SecretQuestion(number: 1, instance: place.instance.id, ids: ids), from: place.host)
+      #expect(texts(answer) == [ids[0]: "value of " + ids[0]])
+      #expect(Set(answer.absent) == Set(ids.dropFirst()))
+      // Of its own Org's other Instance nobody is told: they are one trust boundary.
+      let told = try #require(try await world.entries().last)
+      #expect(
+        told.kind == .credentialCrossOrgAsked && told.data["ids"] == .array(ids.suffix(2).sorted().map { .string($0) }))
+    }
+  }
+
+  @Test("configurations name keys of every class while they can be resolved, each at its own vendor")
+  func collected() async throws {
+    let vendors = FixtureVendors(url: try #require(URL(string: "http://127.0.0.1:1/vendors")))
+    try await CredentialWorld.with(vendors: vendors) { world in
+      let place = try await place(world)
+      try await world.open()
+      _ = try await world.setGated("sk-proj-" + String(repeating: "k", count: 48))
+      try await world.set(.anthropic, "one")
+      try await world.set(.slack, "one")
+      func collected() async throws -> [String: CollectedSecret] {
+        let all = try await world.store.read { try world.service.collected(of: place.instance.org, in: $0) }
+        return Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
+      }
+      let open = try await collected()
+      let real = try #require(open["models.providers.openai.apiKey"])
+      #expect(real.completions?.absoluteString == "https://api.openai.com/v1" && !real.isFixture)
+      let fixture = try #require(open["models.providers.anthropic.apiKey"])
+      #expect(fixture.completions?.absoluteString == "http://127.0.0.1:1/vendors/anthropic/v1" && fixture.isFixture)
+      #expect(open["channels.slack.botToken"]?.hindrance?.contains("fixture") == true)
+      world.time.advance(.seconds(3_601))
+      let closed = try #require(try await collected()["models.providers.openai.apiKey"])
+      #expect(closed.completions == nil && closed.hindrance?.contains("gate") == true)
+    }
+  }
 }

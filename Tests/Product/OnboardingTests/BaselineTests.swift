@@ -144,6 +144,16 @@ struct BaselineTests {
     #expect(asked.digest(org: acme, [], at: Sample.now) == asked.digest(org: acme, [], at: end))
   }
 
+  @Test("the policy of what counts is part of the desired state")
+  func policy() throws {
+    let (record, acme) = (try Self.record(Self.exception(true)), try Slug("acme"))
+    let settings = try #require(record.hardening.settings(at: Sample.now))
+    #expect(PolicyFile.make(settings).value(at: "tools.exec.allowSecurity") == ["allowlist", "deny"])
+    var strict = record
+    strict.baseline?.overlay = ["tools.fs.workspaceOnly": true]
+    #expect(record.digest(org: acme, [], at: Sample.now) != strict.digest(org: acme, [], at: Sample.now))
+  }
+
   @Test("a baseline that this release does not have blocks, and is not taken for another")
   func foreign() throws {
     var record = try Self.record(Self.exception(true))

@@ -224,6 +224,35 @@ struct OnboardingJobTests {
     }
   }
 
+  @Test("the report says of each channel whether it was switched on, and why not; an older operation says nothing")
+  func channels() throws {
+    let said: JSONValue = [
+      "phase": "stopped",
+      "channels": [
+        ["channel": "slack", "isOn": false, "reason": "it needs more"], ["channel": "telegram", "isOn": true],
+      ],
+    ]
+    func channels(_ detail: JSONValue) throws -> [FirstRunReport.Channel]? {
+      var progress = OperationProgress(steps: ["prepare", "verify"])
+      progress.began(0, at: Sample.now)
+      progress.finished(0, detail: detail, at: Sample.now)
+      progress.finished(
+        1,
+        detail: try JSONValue(
+          encoding: ChainReport(results: [
+            .init(link: .turn, outcome: .passed, at: Sample.now, durationMilliseconds: 1, evidence: [:])
+          ])), at: Sample.now)
+      guard case .succeeded(let report) = try job(progress) else { return nil }
+      return report.channels
+    }
+    #expect(
+      try channels(said) == [
+        .init(channel: "slack", isOn: false, reason: "it needs more"),
+        .init(channel: "telegram", isOn: true, reason: nil),
+      ])
+    #expect(try channels(["phase": "stopped"]) == nil)
+  }
+
   @Test("what runs or is undone is running; what failed says where, and how to try again")
   func others() throws {
     var running = try progress(nil)

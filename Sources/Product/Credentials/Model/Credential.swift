@@ -44,7 +44,7 @@ public struct Credential: Sendable, Equatable {
   }
 
   /// The alias of AW's own provider under `secrets.providers`.
-  static let provider = "aw"
+  static let provider = InstanceConfiguration.secretProvider
 
   /// `orgs/acme/models.providers.openai.apiKey#v3`.
   static func ref(org: Slug, _ surface: CredentialSurface, version: Int) throws(AWError) -> SecretRef {

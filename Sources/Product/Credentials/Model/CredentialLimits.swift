@@ -18,6 +18,8 @@ public enum CredentialLimits {
   public static let keysMax = 10_000
   /// How long a one-time link works at most, and without being told otherwise.
   public static let intakeHoursMax = 24
+  /// What was sealed to a key that was replaced opens for so long: a page may be open for as long as a link works.
+  public static let sealingOverlap = Duration.seconds(24 * 3_600)
   /// Attempts to use one-time links from one address: as many as to sign in.
   public static let intakeAttempts = AccessLimits.standard.attemptsByAddress
   /// Links that ended are kept this long, so that until then the answer can say why.

@@ -64,7 +64,7 @@ struct SealedValue: Sendable, Equatable {
     String(SHA256.hex(Array(key.rawRepresentation)).prefix(16))
   }
 
-  private static func refusal(_ why: String) -> AWError {
+  static func refusal(_ why: String) -> AWError {
     AWError(
       .credentialEnvelope, "The sealed value cannot be opened: \(why).",
       next: "Load the page again and enter the value anew: nothing was kept.")

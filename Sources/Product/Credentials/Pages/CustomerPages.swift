@@ -149,7 +149,7 @@ extension IntakeRoutes {
 
   /// What the partial `credentials/seal` shows.
   func seal(_ binding: SealedValue.Binding, _ surface: CredentialSurface) async throws -> [String: JSONValue] {
-    let key = try await service.key.publicKey
+    let key = try await service.keys.publicKey
     return [
       "sealKey": .string(key.key), "sealName": .string(key.name), "sealInfo": .string(SealedValue.info),
       "sealAad": .string(binding.text), "surface": .string(surface.rawValue), "label": .string(surface.title),

@@ -11,11 +11,20 @@ public struct CollectedSecret: Sendable, Equatable {
   public let completions: URL?
   /// What belongs beside the key in the configuration and is no secret.
   public let settings: [String: String]
+  /// A fixture's provider has the fixture model; which models another one offers is not AW's to know.
+  public let isFixture: Bool
+  /// Why a channel is not to be switched on with it, as the end of a sentence; nil when it may be.
+  public let hindrance: String?
 
-  public init(path: String, ref: SecretRef, completions: URL?, settings: [String: String] = [:]) {
+  public init(
+    path: String, ref: SecretRef, completions: URL?, settings: [String: String] = [:], isFixture: Bool,
+    hindrance: String?
+  ) {
     self.path = path
     self.ref = ref
     self.completions = completions
     self.settings = settings
+    self.isFixture = isFixture
+    self.hindrance = hindrance
   }
 }

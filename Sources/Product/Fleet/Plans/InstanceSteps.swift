@@ -67,6 +67,11 @@ public struct InstanceSteps: Sendable {
     self.collected = collected
   }
 
+  /// The chain of checks, with these settings.
+  public var walk: ChainWalk {
+    ChainWalk(paths: paths, vault: vault, clock: clock, version: version) { try await departure(of: $0) }
+  }
+
   /// Every operation on an Instance, for the engine.
   public var plans: [OperationPlan] {
     InstancePlan.allCases.map { plan in
@@ -153,72 +158,6 @@ public struct InstanceSteps: Sendable {
 
   // MARK: - On the Host
 
-  private func prepare(_ operation: WorkOperation) async throws -> JSONValue {
-    let instance = try await instance(of: operation)
-    guard let model else { throw FixtureModel.missing }
-    let token = try await vault.get(SecretReference(InstanceSecrets(instance.id).gatewayToken))
-    guard let org = try await store.read({ tx in try FleetRecords.org(instance.org, in: tx)?.slug }) else {
-      throw AWError(.orgUnknown, "The Instance's Org is gone.", next: "Create the Org again, then the Instance.")
-    }
-    let now = clock.now
-    let release = try await version(for: instance)
-    let hardening = GovernedKey.known(
-      try await store.read { tx in try self.hardening(instance.org, now, tx) }, to: release)
-    let (credentials, isResolved) = try await secrets(of: instance)
-    var settings = InstanceConfiguration.Settings(
-      port: Self.containerPort, bind: instance.runtime == .docker ? .lan : .loopback,
-      model: .init(
-        provider: "fixture", baseURL: model.baseURL(for: instance.runtime), id: FixtureModel.id,
-        keyVariable: FixtureModel.keyVariable), hardening: hardening)
-    settings.resolvesSecrets = isResolved
-    settings.secrets = credentials.map { secret in
-      .init(
-        path: secret.path, ref: secret.ref,
-        completions: secret.completions.map { FixtureModel.address($0, for: instance.runtime) },
-        settings: secret.settings)
-    }
-    let spec = InstanceSpec(
-      instance: instance.id, slug: instance.slug, org: org, runtime: instance.runtime,
-      port: instance.requestedPort, image: instance.image,
-      configuration: InstanceConfiguration.make(settings, for: release).canonical,
-      pinned: hardening.isEmpty ? nil : hardening)
-    var environment = [InstanceConfiguration.tokenVariable: token]
-    // One that has a model provider of its Org has no use for it.
-    if !settings.hasOwnModel { environment[FixtureModel.keyVariable] = model.key }
-    let state = try await call(.prepare(spec, InstanceEnvironment(environment)), on: instance, deadline: .seconds(60))
-    try await change(instance.id) {
-      $0.port = state.port
-      $0.dataDirectory = state.dataDirectory
-    }
-    return try JSONValue(encoding: state)
-  }
-
-  /// The credentials that an Instance is to have, and whether its Host can resolve any.
-  private func secrets(of instance: Instance) async throws -> ([CollectedSecret], Bool) {
-    let (credentials, host) = try await store.read { tx in
-      (try collected(instance.org, tx), try FleetRecords.host(instance.host, in: tx))
-    }
-    let isResolved = host?.runtimes.first { $0.kind == instance.runtime }?.resolvesSecrets ?? false
-    guard isResolved || credentials.isEmpty else {
-      throw AWError(
-        .secretsUnresolvable,
-        "The Org has credentials, and the Host '\(host?.slug.text ?? "")' cannot resolve any for its Instances.",
-        next: "Install aw-secret-exec beside aw on that Host, both of this release, and restart its Connector.")
-    }
-    return (credentials, isResolved)
-  }
-
-  /// The release that will read the configuration, as far as it is known before it runs: what the Host's own program
-  /// says, or what the tag of an image says.
-  private func version(for instance: Instance) async throws -> GatewayVersion? {
-    switch instance.runtime {
-    case .docker: return instance.image?.split(separator: ":").last.flatMap { GatewayVersion(String($0)) }
-    case .process:
-      let host = try await store.read { try FleetRecords.host(instance.host, in: $0) }
-      return host?.runtimes.first { $0.kind == .process }?.openClaw.flatMap { GatewayVersion($0) }
-    }
-  }
-
   private func purge(_ operation: WorkOperation) async throws {
     let instance = try await instance(of: operation)
     // A Host that was removed meanwhile never comes back to be tidied up.
@@ -291,7 +230,6 @@ public struct InstanceSteps: Sendable {
 
   private func verify(_ operation: WorkOperation) async throws -> JSONValue {
     let instance = try await instance(of: operation)
-    let walk = ChainWalk(paths: paths, vault: vault, clock: clock, version: version)
     let report = await walk.walk(instance, ChainLink.allCases, acceptsVersion: true)
     // Before the report is recorded, so that the change of status that follows from it is recorded with it.
     if report.broken == nil {
@@ -315,7 +253,7 @@ public struct InstanceSteps: Sendable {
 
   // MARK: - Parts
 
-  private func instance(of operation: WorkOperation) async throws -> Instance {
+  func instance(of operation: WorkOperation) async throws -> Instance {
     let found = try await store.read { tx in
       try InstanceID(operation.subject).flatMap { try FleetRecords.instance($0, in: tx) }
     }
@@ -325,14 +263,14 @@ public struct InstanceSteps: Sendable {
     return found
   }
 
-  private func call(_ call: RuntimeCall, on instance: Instance, deadline: Duration) async throws -> RunState {
+  func call(_ call: RuntimeCall, on instance: Instance, deadline: Duration) async throws -> RunState {
     guard case .state(let state) = try await gateway.call(call, on: instance.host, deadline: deadline) else {
       throw AWError(.runtimeFailed, "The Host answered something else than a state.", next: "Update its Connector.")
     }
     return state
   }
 
-  private func change(_ id: InstanceID, _ edit: @escaping @Sendable (inout Instance) -> Void) async throws {
+  func change(_ id: InstanceID, _ edit: @escaping @Sendable (inout Instance) -> Void) async throws {
     try await store.write { tx in
       guard var instance = try FleetRecords.instance(id, in: tx) else { return }
       edit(&instance)

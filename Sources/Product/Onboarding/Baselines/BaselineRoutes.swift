@@ -65,7 +65,7 @@ public struct BaselineRoutes: Sendable {
       ) { try await service.approveException($0, org: $1, as: $2, dryRun: $3) },
       exception(
         "withdraw", "Takes an exception back.", .baselineExceptionWithdrawn,
-        "Take the exception back. The Instance keeps its value until it is provisioned anew."
+        "Take the exception back. The Instance is degraded until it is started anew, without it."
       ) { try await service.withdrawException($0, org: $1, as: $2, dryRun: $3) },
     ]
   }

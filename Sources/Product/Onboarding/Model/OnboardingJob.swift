@@ -37,6 +37,12 @@ enum OnboardingJob {
     return FirstRunReport(
       digest: digest, passed: chain.isVerified, at: at,
       checks: chain.results.map { .init(link: $0.link.title, outcome: $0.outcome.word.rawValue) },
-      operation: operation.text)
+      operation: operation.text, channels: channels(progress))
+  }
+
+  /// What the step that prepared it made of its channels; nil of an operation of a release that did not say.
+  private static func channels(_ progress: OperationProgress) -> [FirstRunReport.Channel]? {
+    progress.steps.last { $0.name == InstanceStep.prepare.rawValue }?.detail[InstanceSteps.channelsMember]
+      .flatMap { try? $0.decode([FirstRunReport.Channel].self) }
   }
 }

@@ -2,6 +2,7 @@ import Basics
 import Crypto
 import Fleet
 import Link
+import OpenClaw
 
 /// What operators wrote down of an Org's onboarding. Its state is not in it: that follows.
 public struct OnboardingRecord: Codable, Sendable, Equatable {
@@ -54,11 +55,12 @@ public struct OnboardingRecord: Codable, Sendable, Equatable {
 
   /// The digest of everything that makes up the desired state: what a first-run report is bound to.
   func digest(org slug: Slug, _ credentials: [CredentialFact], at now: Timestamp) -> String {
+    let settings = hardening.settings(at: now) ?? [:]
     let wanted = credentials.filter { surfaces.contains($0.surface) }.map(\.reference).sorted()
     let state: JSONValue = [
       "org": .string(slug.text), "credentials": .array(wanted.map { .string($0) }),
       "surfaces": .array(surfaces.sorted().map { .string($0) }), "baseline": .string(hardening.digest),
-      "settings": .object(hardening.settings(at: now) ?? [:]),
+      "settings": .object(settings), "policy": PolicyFile.make(settings),
       "instance": placement.map { place -> JSONValue in
         [
           "slug": .string(place.slug.text), "runtime": .string(place.runtime.rawValue),

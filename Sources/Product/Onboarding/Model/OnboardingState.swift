@@ -18,6 +18,15 @@ public struct FirstRunReport: Codable, Sendable, Equatable {
     public let outcome: String
   }
 
+  /// A channel that has a credential, as the Instance was started with it.
+  public struct Channel: Codable, Sendable, Equatable {
+    /// `telegram`.
+    public let channel: String
+    public let isOn: Bool
+    /// Why it is switched off; nil when it is on.
+    public let reason: String?
+  }
+
   /// Of the desired state that was carried out.
   public let digest: String
   public let passed: Bool
@@ -25,6 +34,7 @@ public struct FirstRunReport: Codable, Sendable, Equatable {
   public let checks: [Check]
   /// The operation whose steps it comes from, which is in the evidence.
   public let operation: String
+  public var channels: [Channel]?
 }
 
 /// Everything that an onboarding's state follows from.

@@ -208,6 +208,10 @@ public struct OnboardingPages: Sendable {
         report.checks.map {
           ["link": .string($0.link), "outcome": .string($0.outcome), "isGood": .bool($0.outcome == "passed")]
         }),
+      "channels": .array(
+        (report.channels ?? []).map {
+          ["channel": .string($0.channel), "isOn": .bool($0.isOn), "why": .string($0.reason ?? "")]
+        }),
     ]
   }
 

@@ -21,8 +21,11 @@ struct DockerBackend: RuntimeBackend {
   func availability() async -> RuntimeAvailability {
     do {
       let version = try await engine.askVersion()
+      // The socket of an Instance is for a user that such an engine does not let a container be.
       return RuntimeAvailability(
-        kind: kind, available: true, detail: "Docker Engine \(version.program) (\(engine.socket))")
+        kind: kind, available: true,
+        detail: "Docker Engine \(version.program) (\(engine.socket))" + (version.mapsUsers ? ", which maps users" : ""),
+        resolvesSecrets: version.mapsUsers ? false : nil)
     } catch {
       let reason = AWError.wrapping(error, doing: "Asking the Docker Engine for its version")
       return RuntimeAvailability(kind: kind, available: false, detail: "\(reason.message) \(reason.next)")

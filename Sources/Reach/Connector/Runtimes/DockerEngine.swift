@@ -19,6 +19,8 @@ final class DockerEngine: Sendable {
     var program: String
     var api: String
     var processors: Int
+    /// A user in a container is another one to the kernel (`userns-remap`, rootless).
+    var mapsUsers = false
   }
 
   /// The newest API that this code knows (Docker 28); older engines are spoken to in their own version.
@@ -56,9 +58,16 @@ final class DockerEngine: Sendable {
     let info = try JSONValue(parsing: try await send(.GET, "/\(api)/info").expect(200))
     let version = Version(
       program: answer["Version"]?.stringValue ?? "of unknown version", api: api,
-      processors: Int(info["NCPU"]?.intValue ?? 1))
+      processors: Int(info["NCPU"]?.intValue ?? 1), mapsUsers: Self.mapsUsers(info))
     known.withLock { $0 = version }
     return version
+  }
+
+  /// What the engine says of itself in `SecurityOptions`: `name=userns`, `name=rootless`.
+  static func mapsUsers(_ info: JSONValue) -> Bool {
+    (info["SecurityOptions"]?.arrayValue ?? []).contains { option in
+      ["userns", "rootless"].contains { option.stringValue?.hasPrefix("name=\($0)") == true }
+    }
   }
 
   private static func number(_ text: String?) -> (Int, Int)? {

@@ -1,10 +1,11 @@
 import Basics
 import Crypto
 import Foundation
+import Link
 
 /// Where one Instance lives on its Host: `<data>/instances/<slug>/`.
 ///
-/// - `state/`: OpenClaw's own state directory, `openclaw.json` in it.
+/// - `state/`: OpenClaw's own state directory, `openclaw.json` in it, and `workspace/policy.jsonc`.
 /// - `keys/`: the home directory of the Instance; `keys/.config/openclaw/` holds the key of the auth profiles, apart
 ///   from the state that it seals.
 /// - `environment`: the variables, secrets included; nothing else on the disk of the Host holds them.
@@ -23,6 +24,9 @@ struct InstanceDirectory: Sendable, Equatable {
   var secretProgram: String { secrets + "/aw-secret-exec" }
   /// Whether the Connector resolves secrets for it.
   var resolvesSecrets: Bool { access(secretProgram, F_OK) == 0 }
+  /// OpenClaw's own place for what its agent reads and writes, below `state`.
+  var workspace: String { state + "/workspace" }
+  static let policyName = "policy.jsonc"
   var record: String { path + "/instance.json" }
   var output: String { path + "/output.log" }
 
@@ -85,6 +89,41 @@ struct InstanceDirectory: Sendable, Equatable {
       }
       return digest
     }
+  }
+}
+
+extension InstanceDirectory {
+  /// Writes `policy.jsonc` where `openclaw policy check` reads it. It is AW's own: whoever changed it, it is set again.
+  func save(policy text: String, owner: FileOwner?) throws {
+    // The directory is in the Instance's hands: through its descriptor no link in its place leads anywhere else.
+    let isNew = mkdir(workspace, 0o700) == 0
+    let descriptor = open(workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard descriptor >= 0 else { throw AWError.file(workspace, errno, doing: "opened") }
+    defer { close(descriptor) }
+    if isNew, let owner, fchown(descriptor, owner.user, owner.group) != 0 {
+      throw AWError.file(workspace, errno, doing: "given away")
+    }
+    if try has(policy: text) { return }
+    try DurableFile.write(Array(text.utf8), to: "/proc/self/fd/\(descriptor)/" + Self.policyName, owner: owner)
+  }
+
+  /// Whether `policy.jsonc` is this one. What is no plain file of the same length is not even read.
+  func has(policy text: String) throws -> Bool {
+    let (path, bytes) = (workspace + "/" + Self.policyName, Array(text.utf8))
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size == bytes.count else {
+      return false
+    }
+    return try DurableFile.read(path) == bytes
+  }
+
+  /// What is not as the specification has it: pinned paths of `openclaw.json`, and `policy.jsonc`.
+  ///
+  /// - Parameter configuration: the content of `openclaw.json`.
+  func departures(_ configuration: [UInt8], from spec: InstanceSpec) throws -> [String] {
+    let paths = PinnedConfiguration.departures(configuration, spec.pinned ?? [:])
+    let isKept = try spec.policy.map { try has(policy: $0) } ?? true
+    return paths + (isKept ? [] : [Self.policyName])
   }
 }
 

@@ -30,6 +30,7 @@ extension InstanceKeeper {
         configuration: spec.configuration, pinned: spec.pinned ?? [:],
         recorded: claimed.record.configurationDigest, owner: owner)
       try update(spec.instance) { $0.configurationDigest = digest }
+      if let policy = spec.policy { try directory.save(policy: policy, owner: owner) }
       kept[spec.instance]?.departures = []
       if let entry = kept[spec.instance]?.entry {
         let installed = try await backend.install(entry, running: running)
@@ -38,6 +39,7 @@ extension InstanceKeeper {
           $0.containerID = installed.containerID
         }
       }
+      await desk?.warm(spec)
       return state(spec.instance)
     }
   }

@@ -17,7 +17,7 @@ actor InstanceKeeper {
     var stuck = false
     /// Its configuration is no longer the one that AW wrote or accepted.
     var drifted = false
-    /// The pinned paths that have another value in its configuration.
+    /// What is not as its specification has it: pinned paths of its configuration, and `policy.jsonc`.
     var departures: [String] = []
     var timer: Task<Void, Never>?
     var watch: Task<Void, Never>?
@@ -224,7 +224,7 @@ actor InstanceKeeper {
         // What was accepted while the file was read is in the newer record.
         if let record = kept[instance]?.entry.record {
           kept[instance]?.drifted = record.hasDrifted(found: bytes.map { SHA256.hex($0) })
-          kept[instance]?.departures = PinnedConfiguration.departures(bytes ?? [], record.spec.pinned ?? [:])
+          kept[instance]?.departures = try item.entry.directory.departures(bytes ?? [], from: record.spec)
         }
         try await backend.housekeep(item.entry)
       } catch {

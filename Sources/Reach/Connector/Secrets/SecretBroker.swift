@@ -56,9 +56,16 @@ public actor SecretBroker {
     var kept: [String: Secret] = [:]
     var wanted: [String] = []
     let now = clock.now
+    var others: [String] = []
     for id in ids {
       guard SecretExchange.isWellFormed(id) else {
         outcomes[id] = .malformed
+        continue
+      }
+      // What is kept is kept for an Org: another Instance's own must neither be found there nor get there.
+      if let named = InstanceSecretID.instance(of: id), named != instance {
+        outcomes[id] = .absent
+        others.append(id)
         continue
       }
       switch cache.standing(of: .init(org: org, id: id), at: now) {
@@ -69,6 +76,8 @@ public actor SecretBroker {
       case .missing: wanted.append(id)
       }
     }
+    // Beside the rest: the program that asks has only so long.
+    let telling = others.isEmpty ? nil : Task { [others] in await tell(others, by: instance, at: now) }
     let (tasks, limited) = asking(wanted, for: instance, of: org, at: now)
     var answers: [String: Secret?] = [:]
     for task in tasks { answers.merge(await task.value) { first, _ in first } }
@@ -81,6 +90,7 @@ public actor SecretBroker {
         outcomes[id] = limited.contains(id) ? .limited : .unavailable
       }
     }
+    await telling?.value
     return outcomes
   }
 
@@ -92,24 +102,49 @@ public actor SecretBroker {
     let covered = under.reduce(into: Set<String>()) { $0.formUnion($1.ids) }
     var rest = wanted.filter { !covered.contains($0) }
     guard !rest.isEmpty else { return (under.map(\.task), []) }
-    var bucket =
-      buckets[instance]
-      ?? TokenBucket(capacity: SecretLimits.asksBurst, perSecond: SecretLimits.asksPerSecond, at: now)
-    let given = bucket.take(rest.count, at: now)
-    buckets[instance] = bucket
+    let given = take(rest.count, by: instance, at: now)
     let limited = Set(rest.dropFirst(given))
     rest = Array(rest.prefix(given))
     guard !rest.isEmpty else { return (under.map(\.task), limited) }
-    lastNumber += 1
-    let question = SecretQuestion(number: lastNumber, instance: instance, ids: rest)
+    let question = question(rest, by: instance)
     let task = Task { await fly(question, of: org) }
     flights[org, default: [:]][question.number] = Flight(ids: Set(rest), task: task)
     return (under.map(\.task) + [task], limited)
   }
 
+  /// How many of so many questions an Instance may ask now.
+  private func take(_ wanted: Int, by instance: InstanceID, at now: Timestamp) -> Int {
+    var bucket =
+      buckets[instance]
+      ?? TokenBucket(capacity: SecretLimits.asksBurst, perSecond: SecretLimits.asksPerSecond, at: now)
+    defer { buckets[instance] = bucket }
+    return bucket.take(wanted, at: now)
+  }
+
+  private func question(_ ids: [String], by instance: InstanceID) -> SecretQuestion {
+    lastNumber += 1
+    return SecretQuestion(number: lastNumber, instance: instance, ids: ids)
+  }
+
+  /// Lets the control plane know what an Instance asked for that is another's. Whatever it answers goes nowhere.
+  private func tell(_ ids: [String], by instance: InstanceID, at now: Timestamp) async {
+    let told = Array(ids.prefix(take(ids.count, by: instance, at: now)))
+    guard !told.isEmpty else { return }
+    logger.warning(
+      "an Instance asked for another Instance's secrets",
+      metadata: ["instance": "\(instance)", "count": "\(ids.count)"])
+    _ = await ask(question(told, by: instance))
+  }
+
+  /// Forgets what is an Instance's own: it is gone.
+  func forget(_ instance: InstanceID) {
+    cache.forget(where: { InstanceSecretID.instance(of: $0.id) == instance })
+    save()
+  }
+
   /// Forgets an Org's values: no Instance of it is left on this Host.
   func forget(_ org: Slug) {
-    cache.forget(org)
+    cache.forget(where: { $0.org == org })
     save()
   }
 

@@ -45,7 +45,7 @@ struct SecretCache: Sendable {
     entries = entries.filter { key, _ in if case .missing = standing(of: key, at: now) { false } else { true } }
   }
 
-  mutating func forget(_ org: Slug) { entries = entries.filter { $0.key.org != org } }
+  mutating func forget(where isOver: (Key) -> Bool) { entries = entries.filter { !isOver($0.key) } }
 }
 
 /// So many at once, and so many per second after that: a value, so that time is given.

@@ -56,11 +56,20 @@ actor SecretDesk {
     counters[instance] = Counter(org: org, listener: server.channel, task: task)
   }
 
+  /// Asks for the token of the Instance's Gateway, without which OpenClaw does not start: so it is known here even if
+  /// the control plane is gone when the Instance starts. What is not told now is asked for then.
+  func warm(_ spec: InstanceSpec) async {
+    let id = InstanceSecretID.gatewayToken(of: spec.instance)
+    guard spec.configuration.contains(id) else { return }
+    _ = await broker.resolve([id], for: spec.instance, of: spec.org)
+  }
+
   /// The Instance is gone. When it was the last one of its Org here, so are the Org's values.
   func close(_ instance: InstanceID, _ directory: InstanceDirectory) async throws {
     if let counter = counters.removeValue(forKey: instance) {
       try? await counter.listener.close()
       await counter.task.value
+      await broker.forget(instance)
       if !counters.values.contains(where: { $0.org == counter.org }) { await broker.forget(counter.org) }
     }
     try DurableFile.remove(directory.secrets)
