@@ -127,7 +127,9 @@ let product: [Target] = [
     "Onboarding", "Product/Onboarding",
     ["Basics", "Store", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto],
     resources: [.copy("Pages/Templates")]),
-  room("Programme", "Product/Programme", ["Basics", "Store", "Evidence", "Access", "Web", crypto]),
+  room(
+    "Programme", "Product/Programme", ["Basics", "Store", "Evidence", "Access", "Web", crypto],
+    resources: [.copy("Sequences")]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
     resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
@@ -155,15 +157,15 @@ let commands: [Target] = [
     "Deployment", "Commands/Deployment",
     [
       "Basics", "Store", "Vault", "Evidence", "Events", "Access", "Work", "Web", "Link", "Gateway", "Connector",
-      "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Runbooks", "Client",
+      "Fleet", "Paths", "Alerts", "Credentials", "Onboarding", "Programme", "Runbooks", "Client",
       crypto, logging, lifecycle, hummingbird, nioCore, nioPosix,
       subprocess, systemPackage, unixSignals,
     ]),
   .executableTarget(
     name: "aw",
     dependencies: [
-      "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Events", "Evidence", "Access", "Web",
-      "Work", "Link", "SecretExec", "Vault", "Basics", arguments, logging,
+      "Deployment", "Client", "Fleet", "Alerts", "Credentials", "Onboarding", "Programme", "Events", "Evidence",
+      "Access", "Web", "Work", "Link", "SecretExec", "Vault", "Basics", crypto, arguments, logging,
     ], path: "Sources/Commands/aw", swiftSettings: strict),
   // Runs in the containers of Instances, whose images are not ours: it needs nothing but the kernel. No test target may
   // depend on it, or the tests would be linked so, too; they find it beside the other programs.
@@ -267,9 +269,9 @@ let roomTests: [Target] = [
   tests(
     "ScenarioTests", "Scenarios",
     [
-      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Access",
-      "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector", "Basics",
-      "TestSupport", logging, lifecycle,
+      "aw", "aw-synthetic", "Deployment", "Client", "Synthetic", "Fleet", "Credentials", "Onboarding", "Programme",
+      "Access", "Evidence", "Work", "Web", "Store", "Vault", "OpenClaw", "Link", "Gateway", "Paths", "Connector",
+      "Basics", "TestSupport", logging, lifecycle,
       subprocess, systemPackage, httpClient, nioCore, nioHTTP1, nioFoundation, arguments,
     ]),
   tests(

@@ -11,6 +11,7 @@ import Link
 import Logging
 import NIOCore
 import Onboarding
+import Programme
 import Runbooks
 import ServiceLifecycle
 import Store
@@ -38,6 +39,7 @@ public final class ControlPlane: Sendable {
   public let onboarding: OnboardingService
   let onboardingLedger: OnboardingLedger
   let intake: IntakeService
+  public let programme: ProgrammeService
   let alertsEngine: AlertsEngine
   /// Names this deployment in the events that it sends.
   let eventSource: String
@@ -58,7 +60,7 @@ public final class ControlPlane: Sendable {
   public static let migrations =
     EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + WebRecords.migrations
     + EventOutbox.migrations + FleetRecords.migrations + AlertsRecords.migrations + DeploymentRecords.migrations
-    + CredentialsRecords.migrations + OnboardingRecords.migrations
+    + CredentialsRecords.migrations + OnboardingRecords.migrations + ProgrammeRecords.migrations
 
   /// Opens the database, the vault and the evidence, and listens for Hosts.
   ///
@@ -149,9 +151,12 @@ public final class ControlPlane: Sendable {
       credentials: { try OnboardingParts.facts(of: $0, trust, at: $1, in: $2) },
       changed: { feed.publish(LiveEvent(topic: OnboardingPages.topic)) })
     onboardingLedger = ledger
+    let builtin = try BuiltinProgramme.load()
+    let (signers, founded) = (settings.signers.of("\(deployment)"), DeploymentRecords.founded(deployment))
     acts = Acts(
-      store: store, evidence: evidence, guardrails: Guardrails.all + CredentialGuardrails.all, clock: clock,
-      logger: logger)
+      store: store, evidence: evidence,
+      guardrails: [ProgrammeService.guardrail(signers, builtin, founded: founded)] + Guardrails.all
+        + CredentialGuardrails.all, clock: clock, logger: logger)
     if let vendors = settings.vendors { try settings.endpoints.check(apartFrom: vendors) }
     let credentials = CredentialsService(
       acts: acts, store: store, sealed: vault,
@@ -203,6 +208,10 @@ public final class ControlPlane: Sendable {
     intake = IntakeService(credentials: credentials)
     onboarding = OnboardingService(
       acts: acts, fleet: fleet, ledger: ledger, surfaces: CredentialSurface.allCases.map(\.rawValue))
+    programme = ProgrammeService(
+      acts: acts, store: store, evidence: evidence, trust: signers, builtin: builtin, founded: founded,
+      proofs: ProgrammeParts(reader: reader, onboarding: onboarding, store: store, evidence: evidence).proofs,
+      clock: clock, changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
     runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
     self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()
@@ -262,7 +271,7 @@ public final class ControlPlane: Sendable {
         + RotationRoutes(service: rotation).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
-        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes,
+        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes,
       rooms: [
         try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
         evidenceRoutes.pages, accessRoutes.pages,

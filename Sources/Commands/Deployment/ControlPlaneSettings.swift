@@ -5,6 +5,7 @@ import Fleet
 import Foundation
 import NIOCore
 import NIOPosix
+import Programme
 import Store
 
 /// How one control plane is set up.
@@ -84,6 +85,8 @@ public struct ControlPlaneSettings: Sendable {
   public var egress = "default"
   /// Whose signatures open gates. None: no gate is ever accepted.
   public var approvers: [EvidenceVerifierKey] = []
+  /// Whose signatures count in the programme. None: no gate of it ever passes.
+  public var signers = ProgrammeTrust(deployment: "")
   public var metricsArePublic = false
   /// How long a Gateway may take from its start until it is ready.
   public var readyWithin = InstanceSteps.readyWithin

@@ -39,6 +39,11 @@ public enum DeploymentRecords {
     }
   }
 
+  /// When the deployment was made, as its id tells.
+  static func founded(_ identity: String) -> Timestamp {
+    ID<Tag>(identity)?.madeAt ?? Timestamp(millisecondsSince1970: 0)
+  }
+
   /// The deployment's id, made on first use. It names the evidence log.
   static func identity(in store: Store, at now: Timestamp) async throws -> String {
     try await store.write { tx in

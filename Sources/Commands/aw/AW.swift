@@ -30,7 +30,8 @@ struct AW: AsyncParsableCommand {
         name: "Change",
         subcommands: [
           OrgCommands.self, BaselineCommands.self, HandoffCommands.self, CredentialCommands.self, GateCommands.self,
-          HostCommands.self, InstanceCommands.self, PathCommands.self, AuthorityCommands.self,
+          ProgrammeCommands.self, ProveCommand.self, HostCommands.self, InstanceCommands.self, PathCommands.self,
+          AuthorityCommands.self,
           OperatorCommands.self, VaultCommands.self,
         ]),
     ])

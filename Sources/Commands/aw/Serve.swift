@@ -6,6 +6,7 @@ import Deployment
 import Fleet
 import Foundation
 import Logging
+import Programme
 import Web
 
 struct Serve: AsyncParsableCommand, JSONAnswering {
@@ -55,6 +56,10 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
     help: ArgumentHelp("A file with the keys of those who may open gates, one a line.", valueName: "file"),
     completion: .file())
   var approvers: String?
+  @Option(
+    help: ArgumentHelp("A file with the keys and roles of those who decide gates of the programme.", valueName: "file"),
+    completion: .file())
+  var signers: String?
   @Option(
     help: ArgumentHelp("A file that gives vendors other addresses than their own.", valueName: "file"),
     completion: .file(extensions: ["json"]))
@@ -113,6 +118,10 @@ struct Serve: AsyncParsableCommand, JSONAnswering {
       try approvers.map {
         try GateTrust.approvers(parsing: String(decoding: try Self.file($0, .gateTrust), as: UTF8.self))
       } ?? []
+    if let signers {
+      let text = String(decoding: try Self.file(signers, .programmeSigners), as: UTF8.self)
+      settings.signers = try ProgrammeTrust(deployment: "", parsing: text)
+    }
     settings.endpoints =
       try vendorEndpoints.map { try VendorEndpoints(parsing: try Self.file($0, .usage)) } ?? .published
     settings.vaults =

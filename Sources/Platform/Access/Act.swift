@@ -12,28 +12,34 @@ public struct Act: Sendable {
   public let org: String?
   /// An object. It goes into the evidence, so it never holds a secret.
   public let details: JSONValue
+  /// What it reaches beyond a synthetic fleet; empty for nearly all.
+  public let scopes: Set<ActScope>
+  /// Whether it names a signed gate for exactly this. Nobody gets through by that: the body checks the gate.
+  public let namesGate: Bool
 
   public init(
     _ permission: Permission, kind: EvidenceKind, subject: EvidenceSubject? = nil, org: String? = nil,
-    details: JSONValue = [:]
+    details: JSONValue = [:], scopes: Set<ActScope> = [], namesGate: Bool = false
   ) {
-    self.init(needs: permission, kind, subject, org, details)
+    self.init(needs: permission, kind, subject, org, details, scopes, namesGate)
   }
 
   /// An act about the actor's own account. Its body must check the proof inside the transaction.
   static func ownAccount(_ kind: EvidenceKind, subject: EvidenceSubject? = nil) -> Act {
-    Act(needs: nil, kind, subject, nil, [:])
+    Act(needs: nil, kind, subject, nil, [:], [], false)
   }
 
   private init(
     needs permission: Permission?, _ kind: EvidenceKind, _ subject: EvidenceSubject?, _ org: String?,
-    _ details: JSONValue
+    _ details: JSONValue, _ scopes: Set<ActScope>, _ namesGate: Bool
   ) {
     self.permission = permission
     self.kind = kind
     self.subject = subject
     self.org = org
     self.details = details
+    self.scopes = scopes
+    self.namesGate = namesGate
   }
 }
 
@@ -65,5 +71,6 @@ public struct ActContext: Sendable {
   public mutating func afterCommit(_ action: @escaping @Sendable () -> Void) { afterCommitActions.append(action) }
 }
 
-/// A rule beyond the roles, for the whole deployment, such as "only synthetic Orgs". Nil lets the act pass.
-public typealias Guardrail = @Sendable (Act) -> AWError?
+/// A rule beyond the roles, for the whole deployment, such as "only synthetic Orgs", asked in the transaction of the
+/// act. Nil lets the act pass.
+public typealias Guardrail = @Sendable (Act, Timestamp, Transaction) throws -> AWError?

@@ -81,7 +81,7 @@ public struct Acts: Sendable {
   private func authorise(_ act: Act, _ actor: Actor, at now: Timestamp, in tx: Transaction) throws {
     if let permission = act.permission { try authorise(permission, actor, at: now, in: tx) }
     for guardrail in guardrails {
-      if let error = guardrail(act) { throw Refused(error: error, by: "guardrail") }
+      if let error = try guardrail(act, now, tx) { throw Refused(error: error, by: "guardrail") }
     }
   }
 

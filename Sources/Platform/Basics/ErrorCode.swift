@@ -61,6 +61,7 @@ extension ErrorCode {
   public static let programmeGateBlocked = ErrorCode("programme.gate-blocked", http: 403, exit: 4)
   public static let programmeDecisionUsed = ErrorCode("programme.decision-used", http: 403, exit: 4)
   public static let programmeCheckpointTaken = ErrorCode("programme.checkpoint-taken", http: 409)
+  public static let programmeNotBuilt = ErrorCode("programme.not-built", http: 409)
   public static let programmeWarningUnknown = ErrorCode("programme.warning-unknown", http: 404)
 
   // Credentials and their vaults
@@ -231,6 +232,7 @@ extension ErrorCode {
     programmeScopeClosed, programmeSequenceUnknown, programmePacketInvalid, programmePacketStale, programmeSigners,
     programmeNoAuthor, programmeDecisionRefused, programmeSelfGiven, programmeGateOrder, programmeGateBlocked,
     programmeDecisionUsed, programmeCheckpointTaken, programmeWarningUnknown,
+    programmeNotBuilt,
   ]
 
   private static let byID = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })

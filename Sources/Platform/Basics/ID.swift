@@ -31,6 +31,13 @@ public struct ID<Kind>: Hashable, Sendable, Comparable, CustomStringConvertible 
     self.text = groups.joined(separator: "-")
   }
 
+  /// When it was made, of a version 7 identifier; nil for another version.
+  public var madeAt: Timestamp? {
+    let digits = text.filter { $0 != "-" }
+    guard digits.dropFirst(12).first == "7" else { return nil }
+    return Int64(digits.prefix(12), radix: 16).map { Timestamp(millisecondsSince1970: $0) }
+  }
+
   /// A fresh identifier from the system's random numbers.
   public static func make(at: Timestamp) -> ID {
     var random = SystemRandomNumberGenerator()

@@ -205,7 +205,7 @@ public struct CredentialsService: Sendable {
     if let refusal { throw refusal }
     let act = Act(
       .credentialManage, kind: evidence, subject: Self.subject(org.slug, surface), org: org.id.text,
-      details: .object(details))
+      details: .object(details), scopes: kind.scopes, namesGate: details["gate"] != nil)
     return (act, taken, vault)
   }
 
@@ -234,7 +234,7 @@ public struct CredentialsService: Sendable {
       let marked = refusal == .missing ? details : details.merging(["gate": "closed"]) { $1 }
       let act = Act(
         .credentialManage, kind: evidence, subject: Self.subject(slug, use.surface), org: use.org.text,
-        details: .object(marked))
+        details: .object(marked), scopes: use.class.credentialClass.scopes, namesGate: marked["gate"] != nil)
       try await acts.perform(act, as: actor, dryRun: dryRun) { _, _ in throw Acts.Refusal(error) }
       throw error
     }
@@ -363,7 +363,7 @@ public struct CredentialsService: Sendable {
 public enum CredentialGuardrails {
   public static let all: [Guardrail] = [fixturesOnly]
 
-  static let fixturesOnly: Guardrail = { act in
+  static let fixturesOnly: Guardrail = { act, _, _ in
     guard [.credentialSet, .credentialRotated].contains(act.kind), let name = act.details["class"]?.stringValue else {
       return nil
     }

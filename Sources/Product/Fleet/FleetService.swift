@@ -85,7 +85,8 @@ public struct FleetService: Sendable {
     let name = try Self.name(request)
     let asked = request.sort ?? Org.Sort.synthetic.rawValue
     let act = Act(
-      .orgCreate, kind: .orgCreated, details: ["slug": .string(request.slug.text), "sort": .string(asked)])
+      .orgCreate, kind: .orgCreated, details: ["slug": .string(request.slug.text), "sort": .string(asked)],
+      scopes: Org.Sort(rawValue: asked) == .synthetic ? [] : [.realOrg])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       // The guardrail refuses every other sort before this runs; without it nothing may slip through either.
       guard let sort = Org.Sort(rawValue: asked) else { throw Guardrails.notSynthetic(asked) }
@@ -248,7 +249,7 @@ public struct FleetService: Sendable {
 public enum Guardrails {
   public static let all: [Guardrail] = [syntheticOrgsOnly]
 
-  static let syntheticOrgsOnly: Guardrail = { act in
+  static let syntheticOrgsOnly: Guardrail = { act, _, _ in
     guard act.kind == .orgCreated, let sort = act.details["sort"]?.stringValue, Org.Sort(rawValue: sort) == nil else {
       return nil
     }

@@ -129,7 +129,7 @@ struct ActsTests {
 
   @Test("a guardrail refuses for everybody, and that is recorded")
   func guardrail() async throws {
-    let rule: Guardrail = { act in
+    let rule: Guardrail = { act, _, _ in
       act.kind == ActsTests.kind ? AWError(.orgNotSynthetic, "Synthetic only.", next: "Mark it.") : nil
     }
     try await AccessWorld.with(guardrails: [rule]) { world in

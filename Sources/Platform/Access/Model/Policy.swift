@@ -5,6 +5,7 @@ public enum Permission: String, Sendable, CaseIterable, Codable {
   case orgOnboard = "org.onboard"
   case credentialManage = "credential.manage"
   case gateManage = "gate.manage"
+  case programmeManage = "programme.manage"
   case instanceCreate = "instance.create"
   case instanceControl = "instance.control"
   case instanceRemove = "instance.remove"

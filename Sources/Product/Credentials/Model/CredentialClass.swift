@@ -1,3 +1,4 @@
+import Access
 import Basics
 import OpenClaw
 
@@ -17,6 +18,15 @@ public enum CredentialClass: String, Codable, Sendable, CaseIterable {
         next: "Use one of: \(CredentialClass.allCases.map(\.rawValue).joined(separator: ", ")).")
     }
     self = known
+  }
+
+  /// What setting one reaches beyond a synthetic fleet.
+  var scopes: Set<ActScope> {
+    switch self {
+    case .fixture: []
+    case .controlledNonProduction: [.nonProductionCredential]
+    case .real: [.realCredential]
+    }
   }
 }
 

@@ -82,8 +82,8 @@ public struct Checkpoint: Codable, Sendable, Equatable {
     guard claims.allSatisfy({ $0.evidence.allSatisfy(evidence.indices.contains) }) else {
       return "a claim names evidence that is not there"
     }
-    let unproven = claims.contains { $0.basis == .machineChecked && $0.evidence.isEmpty }
-    return unproven ? "a claim is called machine-checked and names no evidence" : nil
+    let unproven = claims.contains { $0.basis == .machineChecked && $0.holds && $0.evidence.isEmpty }
+    return unproven ? "a claim is called machine-checked, holds, and names no evidence" : nil
   }
 }
 

@@ -91,6 +91,9 @@ public struct Decision: Codable, Sendable, Equatable {
   /// SHA-256 over the signed bytes, `sha256:` and lower-case hexadecimal. More signatures change nothing of it.
   public var id: String { "sha256:" + SHA256.hex(envelope.document ?? []) }
 
+  /// The sequence that it is about; nil when it is no decision.
+  public var sequence: Slug? { said?.sequence }
+
   /// What it says; nil when it is no decision, or says more than a decision can.
   var said: (claim: DecisionClaim, digest: PacketDigest, sequence: Slug)? {
     guard envelope.payloadType == Envelope.statementType, let bytes = envelope.document,

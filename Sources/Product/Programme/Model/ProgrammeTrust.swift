@@ -25,6 +25,11 @@ public struct ProgrammeTrust: Sendable, Equatable {
     (self.deployment, self.signers, self.accounts) = (deployment, signers, accounts)
   }
 
+  /// The same for another deployment.
+  public func of(_ deployment: String) -> ProgrammeTrust {
+    ProgrammeTrust(deployment: deployment, signers: signers, accounts: accounts)
+  }
+
   /// The person behind an account: a login name, or the name of a key.
   public func person(of account: String) -> String {
     let account = account.lowercased()

@@ -27,10 +27,10 @@ public struct ScopeGuard: Sendable {
       for revision in Self.inForce(sequence) {
         for line in revision.packet.wontDo {
           for scope in line.scopes where sequence.id == active?.id || scope.isStanding {
-            closed[scope] =
-              closed[scope]
-              ?? ClosedLine(
-                sequence: sequence.id, packet: revision.digest, line: line, gates: sequence.packet.approvals)
+            // A line without an exception wins over one that has one.
+            if let before = closed[scope], !before.line.unlessApproved || line.unlessApproved { continue }
+            closed[scope] = ClosedLine(
+              sequence: sequence.id, packet: revision.digest, line: line, gates: sequence.packet.approvals)
           }
         }
       }
@@ -64,11 +64,21 @@ extension ClosedLine {
   /// Why an act is refused: the packet, the line, and the gates that would allow it.
   public func error(_ scope: ActScope) -> AWError {
     let gates = gates.map(\.kind.rawValue).joined(separator: ", then ")
+    // What was closed before there was a programme keeps its code.
+    let code: ErrorCode =
+      switch scope {
+      case .realOrg: .orgNotSynthetic
+      case .realCredential, .nonProductionCredential: .credentialClassRefused
+      default: .programmeScopeClosed
+      }
+    let ask =
+      line.unlessApproved
+      ? "A signed gate for exactly this is enough: 'aw gate request'." : "See 'aw programme packet show \(sequence)'."
     return AWError(
-      .programmeScopeClosed,
+      code,
       "This is out of the scope of the programme (\(scope.rawValue)): the packet \(packet.short) of '\(sequence)' says "
         + "\(line.phrase.quoted).",
       next: "An amended packet that opens it would allow it, when it has passed these gates: \(gates). "
-        + "See 'aw programme packet show \(sequence)'.")
+        + ask)
   }
 }

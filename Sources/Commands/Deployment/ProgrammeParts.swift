@@ -1,0 +1,198 @@
+import Basics
+import Evidence
+import Fleet
+import Link
+import Onboarding
+import Paths
+import Programme
+import Store
+
+/// The proofs of the build sequences: what each looks at in the live system. The programme knows them by name alone.
+///
+/// A proof is of a synthetic Org, holds only when the evidence log shows it, and says what it saw either way.
+struct ProgrammeParts: Sendable {
+  let reader: FleetReader
+  let onboarding: OnboardingService
+  let store: Store
+  let evidence: EvidenceLog
+
+  var proofs: [String: ProofCheck] {
+    [
+      // Sequence 0.
+      "instance-provisioned": { try await provisioned($0) }, "container-runtime": { try await container($0) },
+      // Sequence 1.
+      "reverse-connector": { try await connector($0) }, "gateway-websocket": { try await hello($0) },
+      "status-current": { try await current($0) }, "watchdog-recurs": { try await watchdog($0) },
+      "loss-classified": { try await losses($0) }, "status-events": { try await events($0) },
+      // Sequence 2.
+      "onboarding-record": { try await onboardingRecord($0) }, "onboarding-states": { try await states($0) },
+      "handoff-checklist": { try await handoff($0) }, "baseline-selection": { try await baseline($0) },
+    ]
+  }
+
+  // MARK: - Sequence 0
+
+  private func provisioned(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    let seen = try await entries(.operationEnded, subject: view.id.text).filter {
+      $0.entry.data["operation"] == "instance.provision" && $0.entry.data["outcome"] == "succeeded"
+    }
+    return ProofFinding(
+      "One OpenClaw Instance, '\(view.slug)', was provisioned for one synthetic Org, '\(subject.org)'; its status is "
+        + "\(view.status.status.rawValue)", holds: view.status.status == .current, evidence: references(seen))
+  }
+
+  private func container(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    let isContained = view.runtime == .docker
+    let runs = passed(.runtime, view)
+    return ProofFinding(
+      isContained
+        ? "'\(view.slug)' runs in a container of a Docker engine" : "'\(view.slug)' runs as a process, in no container",
+      holds: isContained && runs, evidence: references(try await entries(.instanceChecked, subject: view.id.text)),
+      milestones: ["docker-engine", "container-runtime"])
+  }
+
+  // MARK: - Sequence 1
+
+  private func connector(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    let host = try await reader.host(view.host)
+    let isReversed = view.path.kind != .ssh
+    let seen = try await entries(.hostConnected, subject: host.id.text)
+    return ProofFinding(
+      "'\(view.slug)' is reached by \(view.path.words); its Host '\(host.slug)' dialled in and is "
+        + (host.connected ? "linked" : "not linked"), holds: isReversed && host.connected, evidence: references(seen))
+  }
+
+  private func hello(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    return ProofFinding(
+      "The Gateway WebSocket of '\(view.slug)' answered hello-ok over \(view.path.kind.rawValue)",
+      holds: passed(.hello, view) && view.path.kind != .ssh,
+      evidence: references(try await entries(.instanceChecked, subject: view.id.text)))
+  }
+
+  private func current(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    let words = Status.allCases.map(\.rawValue).joined(separator: ", ")
+    return ProofFinding(
+      "The status of '\(view.slug)' is \(view.status.status.rawValue), one of \(words)",
+      holds: view.status.status == .current,
+      evidence: references(try await entries(.instanceStatusChanged, subject: view.id.text)))
+  }
+
+  private func watchdog(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    // What provisioning saw is older than what was seen since by itself.
+    let seen = try await entries(.operationEnded, subject: view.id.text)
+    let asked = seen.first?.entry.at ?? view.createdAt
+    let checks = view.chain.filter { $0.at > asked && $0.outcome == "passed" }
+    return ProofFinding(
+      "The Watchdog looked at \(checks.count) links of '\(view.slug)' since its last operation ended, unasked",
+      holds: !checks.isEmpty, evidence: references(seen))
+  }
+
+  private func losses(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    let host = try await reader.host(view.host)
+    let seen = try await entries(.hostDisconnected, subject: host.id.text)
+    let classified = seen.filter { $0.entry.data["class"] != nil }
+    return ProofFinding(
+      seen.isEmpty
+        ? "The Host '\(host.slug)' has lost no link yet, so none was classified"
+        : "Of the last \(seen.count) losses of the link of '\(host.slug)', \(classified.count) have a class",
+      holds: !seen.isEmpty && classified.count == seen.count, evidence: references(seen))
+  }
+
+  private func events(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await instance(of: subject)
+    let seen = try await entries(.instanceStatusChanged, subject: view.id.text)
+    return ProofFinding(
+      "Each change of the status of '\(view.slug)' is recorded with its event: \(seen.count) of them",
+      holds: !seen.isEmpty, evidence: references(seen))
+  }
+
+  // MARK: - Sequence 2
+
+  private func onboardingRecord(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await onboarding.view(org: try await org(subject).slug)
+    return ProofFinding(
+      "The Org '\(subject.org)' has an onboarding record, in its version \(view.version)", holds: view.version > 0,
+      evidence: references(try await entries(.onboardingSaved, org: subject)))
+  }
+
+  private func states(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await onboarding.view(org: try await org(subject).slug)
+    return ProofFinding(
+      "The onboarding of '\(subject.org)' is \(view.state.rawValue), as it follows from what is there",
+      holds: true, evidence: references(try await entries(.onboardingStateChanged, org: subject)))
+  }
+
+  private func handoff(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await onboarding.handoff(org: try await org(subject).slug)
+    return ProofFinding(
+      "The handoff of '\(subject.org)' has \(view.lines.count) lines, and was "
+        + (view.mark == nil ? "not exported yet" : "exported"), holds: view.mark != nil,
+      evidence: references(try await entries(.handoffExported, org: subject)))
+  }
+
+  private func baseline(_ subject: ProofSubject) async throws -> ProofFinding {
+    let view = try await onboarding.view(org: try await org(subject).slug)
+    return ProofFinding(
+      "The Org '\(subject.org)' has the baseline \(view.baseline.reference), \(view.baseline.digest)",
+      holds: !view.baseline.settings.isEmpty, evidence: references(try await entries(.onboardingSaved, org: subject)))
+  }
+
+  // MARK: - Parts
+
+  /// - Throws: `orgUnknown`; `orgNotSynthetic`: proofs look at nobody's real Org.
+  private func org(_ subject: ProofSubject) async throws -> OrgView {
+    let org = try await reader.org(subject.org)
+    guard org.sort == .synthetic else {
+      throw AWError(
+        .orgNotSynthetic, "The Org '\(org.slug)' is not synthetic, and proofs use fixtures alone.",
+        next: "Name a synthetic Org.")
+    }
+    return org
+  }
+
+  /// - Throws: `usage` when no Instance of the Org is named.
+  private func instance(of subject: ProofSubject) async throws -> InstanceView {
+    let org = try await org(subject)
+    guard let slug = subject.instance else {
+      throw AWError(.usage, "This proof needs an Instance.", next: "Name one of the Org: --instance NAME.")
+    }
+    let view = try await reader.instance(slug)
+    guard view.org == org.slug else {
+      throw AWError(
+        .usage, "The Instance '\(slug)' serves '\(view.org)', not '\(org.slug)'.",
+        next: "Name an Instance of the Org, or the Org of the Instance.")
+    }
+    return view
+  }
+
+  private func passed(_ link: ChainLink, _ view: InstanceView) -> Bool {
+    view.chain.contains { $0.link == link && $0.outcome == "passed" && !$0.behindFailure }
+  }
+
+  private static let entriesMax = 5
+
+  private func entries(_ kind: EvidenceKind, subject: String) async throws -> [EvidenceRecord] {
+    let filter = EvidenceFilter(kind: kind, subjectID: subject)
+    return try await store.read { tx in try evidence.list(limit: Self.entriesMax, filter: filter, in: tx) }
+  }
+
+  private func entries(_ kind: EvidenceKind, org subject: ProofSubject) async throws -> [EvidenceRecord] {
+    let filter = EvidenceFilter(kind: kind, org: try await org(subject).id.text)
+    return try await store.read { tx in try evidence.list(limit: Self.entriesMax, filter: filter, in: tx) }
+  }
+
+  private func references(_ records: [EvidenceRecord]) -> [EvidenceReference] {
+    records.compactMap { record in
+      PacketDigest("sha256:" + Hex.encode(record.hash.bytes)).map {
+        EvidenceReference(uri: "evidence/\(record.index)", digest: $0, at: record.entry.at)
+      }
+    }
+  }
+}
