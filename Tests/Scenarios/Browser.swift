@@ -158,6 +158,14 @@ struct Browser: Sendable {
     return try #require(Data(base64Encoded: text))
   }
 
+  /// The whole page, not only what fits into the window.
+  func wholePage() async throws -> Data {
+    let answer = try await send(
+      .POST, "/goog/cdp/execute",
+      ["cmd": "Page.captureScreenshot", "params": ["format": "png", "captureBeyondViewport": true]])
+    return try #require(answer["data"]?.stringValue.flatMap { Data(base64Encoded: $0) })
+  }
+
   /// What the browser complained of since it was last asked: scripts that failed, and what the page may not load.
   func complaints() async throws -> [String] {
     let entries = try await send(.POST, "/se/log", ["type": "browser"]).arrayValue ?? []

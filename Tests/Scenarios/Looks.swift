@@ -26,10 +26,18 @@ extension Browser {
         let picture = try await screenshot()
         #expect(picture.count > 5_000)
         pictures.insert(picture)
+        try await keep("\(name)-\(width)-\(dark ? "dark" : "light")")
       }
     }
     try await look(width: 1_280, height: 800, dark: false)
     return pictures
+  }
+
+  /// For whoever wants to look for themselves: all of the page, in the folder `AW_PICTURES`.
+  private func keep(_ name: String) async throws {
+    guard let folder = ProcessInfo.processInfo.environment["AW_PICTURES"] else { return }
+    let file = name.replacing("/", with: "_").replacing("?", with: "_")
+    try await wholePage().write(to: URL(filePath: "\(folder)/\(file).png"))
   }
 
   /// Fields without a label, and what can be pressed but says nothing (WCAG 2.2, success criterion 4.1.2).

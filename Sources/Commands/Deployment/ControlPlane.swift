@@ -271,10 +271,11 @@ public final class ControlPlane: Sendable {
         + RotationRoutes(service: rotation).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
-        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes,
+        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes
+        + (try ProgrammePages(service: programme)).routes,
       rooms: [
         try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
-        evidenceRoutes.pages, accessRoutes.pages,
+        try ProgrammePages.pages(), evidenceRoutes.pages, accessRoutes.pages,
         try RunbookRoutes.pages(),
       ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }

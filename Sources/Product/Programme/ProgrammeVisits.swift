@@ -4,12 +4,6 @@ import Store
 
 /// Up to when somebody has read the board, kept here and not in their browser.
 enum ProgrammeVisits {
-  static let migrations = [
-    Migration(
-      "programme-0002",
-      ["CREATE TABLE programme_visit (actor TEXT PRIMARY KEY NOT NULL, at BIGINT NOT NULL)"])
-  ]
-
   static func last(of actor: Actor, in tx: Transaction) throws -> Timestamp? {
     try tx.run("SELECT at FROM programme_visit WHERE actor = ?", [.text(actor.text)]).first?.time("at")
   }

@@ -18,6 +18,6 @@ public struct BoardExport: Codable, Sendable, Equatable {
     values["isFirst"] = false
     values["isAsked"] = .bool(board.since != nil)
     html = try library.document(
-      Page("Programme of \(board.deployment)", template: "programme/export", values: .object(values)), at: board.at)
+      Page("Programme, \(board.at.toTheMinute)", template: "programme/export", values: .object(values)), at: board.at)
   }
 }

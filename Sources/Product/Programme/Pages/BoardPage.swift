@@ -22,7 +22,8 @@ struct BoardPage: Sendable {
     let current = board.sequences.first { $0.id == board.current }
     return [
       "header": .string(board.header), "isExport": .bool(isExport), "deployment": .string(board.deployment),
-      "made": moment(board.at), "asOf": end(board.at), "at": .string(board.at.description), "digest": digestValue(digest),
+      "made": moment(board.at), "asOf": end(board.at), "at": .string(board.at.description),
+      "digest": digestValue(digest),
       "current": current.map { sequenceLink($0) } ?? .null, "next": next(board.next),
       "work": board.runtimeWork.map { ["words": .string($0.words)] } ?? .null,
       "review": board.latestReview.map { decision($0) } ?? .null,
@@ -82,7 +83,8 @@ struct BoardPage: Sendable {
       "threatens": .string(line.threatens), "sequence": .string(line.sequence.text),
       "link": .string(link(line.sequence)), "by": .string(line.raisedBy), "made": moment(line.at),
       "blocks": .string(line.blocks.map(\.rawValue).joined(separator: ", ")),
-      "isOpen": .bool(line.isOpen), "resolvedBy": .string(line.resolvedBy.rawValue),
+      "isOpen": .bool(line.isOpen), "waived": line.waivedUntil.map { end($0) } ?? .null,
+      "resolvedBy": .string(line.resolvedBy.rawValue),
       "resolution": .string(line.resolution ?? ""), "settled": line.resolvedAt.map { moment($0) } ?? .null,
       "waivers": .array(
         line.waivers.map {

@@ -83,7 +83,7 @@ public struct ProgrammePages: Sendable {
     let (actor, now) = (try request.actor, service.clock.now)
     guard let at = Timestamp(try request.form().text("at")), at <= now else {
       throw AWError(
-        .usage, "The time up to which the board was read is none, or to come.", next: "Open the board anew: /programme.")
+        .usage, "The time up to which the board was read is none, or to come.", next: "Open the board anew.")
     }
     try await service.store.write { tx in try ProgrammeVisits.mark(actor, at: at, in: tx) }
     return .redirect(to: "/programme")

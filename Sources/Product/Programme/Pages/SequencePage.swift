@@ -19,6 +19,12 @@ extension BoardPage {
       "wontDo": .array(line.wontDo.map { phrase($0) }),
       "opens": .string(line.opens.map(\.rawValue).joined(separator: ", ")),
       "fixtures": .string(line.fixtures.joined(separator: "; ")),
+      "gate": line.gates.first { $0.kind == line.currentGate }.map {
+        [
+          "title": .string($0.title), "state": .string($0.state.rawValue),
+          "look": .string(Self.look($0.state.rawValue)),
+        ]
+      } ?? .null,
       "gates": .array(line.gates.map { gate($0, of: line) }),
       "recorded": .string(Self.recorded(line)), "gaps": gaps(line),
       "checkpoints": .array(line.checkpoints.map { checkpoint($0, of: line) }),
