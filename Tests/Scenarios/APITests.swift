@@ -23,6 +23,7 @@ struct APITests {
       let parts = [
         "org": "acme", "host": "host-1", "instance": "acme-main", "operation": operation.id.text, "index": "0",
         "surface": "models.providers.openai.apiKey", "baseline": "strict", "other": "standard",
+        "sequence": "build-sequence-1",
       ]
       try await prepareOnboardings(scene)
       let handoffs = try await scene.handoffRehearsals()
@@ -47,6 +48,7 @@ struct APITests {
         "POST /api/v1/gates/{gate}/revoke": ("/gates/\(revoked.id)/revoke", ["reason": "later"]),
       ]
       let others = gates.merging(handoffs) { $1 }.merging(try await Alerting(in: scene).rehearsals) { $1 }
+        .merging(try await Programming.rehearsals(scene)) { $1 }
       try await rehearse(scene, document, schema, others)
     }
   }
@@ -232,7 +234,7 @@ struct APITests {
     "POST /api/v1/operators/{name}/sign-in-link": ("/operators/ada/sign-in-link", nil),
   ]
   /// Writers that cannot be rehearsed here: most only an operator can ask for, whom the socket's caller is not.
-  private static let personal: Set<String> = [
+  private static let personal: Set<String> = Programming.personal.union([
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/gates", "POST /api/v1/operators/{name}/suspend",
     "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve",
     // Nothing was rotated yet, so there is nothing to retire.
@@ -241,7 +243,7 @@ struct APITests {
     "POST /api/v1/orgs/{org}/credentials/{surface}/unfreeze",
     // A route still sends to the only endpoint, so removing that is refused, rehearsed or not.
     "DELETE /api/v1/alert-endpoints/{endpoint}",
-  ]
+  ])
 
   private func rehearse(
     _ scene: Scene, _ document: JSONValue, _ schema: SchemaCheck, _ others: [String: (path: String, body: JSONValue?)]

@@ -55,6 +55,7 @@ struct Scene: Sendable {
     settings.vendors = FixtureVendors(url: try #require(URL(string: "http://127.0.0.1:\(model.port)/vendors")))
     settings.endpoints = try Gating.endpoints(at: model.port)
     settings.approvers = [try Gating.eve().verifierKey]
+    settings.signers = try Programming.trust()
     settings.readyWithin = readyWithin
     let control = try await ControlPlane.open(
       try DataDirectory(directory + "/control"), settings, logger: logger)

@@ -77,7 +77,7 @@ struct ProveCommand: AsyncParsableCommand, JSONAnswering {
 
   private func remove(_ slug: Slug, _ client: APIClient) async throws {
     let requested = try await client.send(
-      .delete, "/instances/\(slug)", query: [("purge", "1")], as: RequestedView.self)
+      .delete, "/instances/\(slug)", query: [("purge", "true"), ("confirm", slug.text)], as: RequestedView.self)
     let ended = try await WaitingOptions.ended(requested.operation, client, json: output.json)
     if let failure = ended.failure { throw failure.error }
   }

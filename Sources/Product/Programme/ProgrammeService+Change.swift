@@ -10,6 +10,7 @@ public struct ProgrammeAnswer: Codable, Sendable, Equatable {
   public let change: String
   public let state: SequenceState
   public let packet: PacketDigest
+  /// How this sequence stands, as the board's header would say it of this one.
   public let header: String
   public let next: NextAct?
   /// The number of the checkpoint that was recorded, or the id of the warning.
@@ -92,12 +93,9 @@ extension ProgrammeService {
   private func answer(
     _ entry: ProgrammeEntry, _ entries: [ProgrammeEntry], at now: Timestamp
   ) throws -> ProgrammeAnswer {
-    let board = ProgrammeBoard(
-      .init(entries, trust, plain: builtin.plain, evidence: EvidenceSummary(entries: 0)), at: now)
-    guard let line = board.sequences.first(where: { $0.id == entry.sequence }) else {
-      throw AWError(
-        .internalFailure, "The sequence '\(entry.sequence)' is not on the board.", next: "Report this defect in AW.")
-    }
+    let rules = ProgrammeRules(Programme(entries), trust, at: now)
+    let story = SequenceStory(try rules.sequence(entry.sequence), rules)
+    let line = story.line(builtin.plain)
     var (checkpoint, warning, diff): (Int?, WarningID?, PacketDiff?)
     switch entry.change {
     case .checkpoint(let made): checkpoint = made.number
@@ -107,7 +105,7 @@ extension ProgrammeService {
     }
     return ProgrammeAnswer(
       sequence: line.id, change: ChangeLine(entry).words, state: line.state, packet: line.packet.digest,
-      header: board.header, next: board.next, checkpoint: checkpoint, warning: warning, diff: diff)
+      header: story.header, next: story.next, checkpoint: checkpoint, warning: warning, diff: diff)
   }
 
   /// What evidence says of an entry.

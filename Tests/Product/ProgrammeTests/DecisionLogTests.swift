@@ -8,18 +8,41 @@ import Testing
 /// Random logs of decisions: what people hand in, what they are refused, and what somebody wrote into the database.
 @Suite("Random decision logs")
 struct DecisionLogTests {
-  private static let logs = 60
-  private static let steps = 40
+  private static let logs = 10
+  private static let steps = 50
+
+  /// What people do who want the sequence to be done.
+  private static func onward(_ world: inout ProgrammeWorld, _ sequence: Slug, _ former: inout [Decision]) throws {
+    let record = try world.rules.sequence(sequence)
+    let check = DecisionCheck(record, world.trust, at: world.now)
+    guard let gate = check.next?.gate else { return try world.execute(.finish, sequence) }
+    if check.isApproved, record.execution(.begin, of: record.digest) == nil {
+      return try world.execute(.begin, sequence)
+    }
+    if let open = gate.milestones.first(where: { !record.isReached($0) }) {
+      try world.checkpoint(sequence, "step", milestone: open.id.text)
+      return
+    }
+    let evidence = record.checkpoints.last.map {
+      DecisionClaim.Input(uri: $0.value.name, sha256: $0.value.digest.hex)
+    }
+    let decision = try world.signed(
+      gate.kind, sequence, by: [["eve", "ada", "una", "pat"][gate.kind.order]],
+      evidence: gate.kind == .runtimeProof ? [evidence].compactMap(\.self) : [])
+    former.append(decision)
+    try world.submit(decision, to: sequence)
+  }
 
   /// One random thing. What the rules refuse did not happen.
   private static func step(
     _ world: inout ProgrammeWorld, _ sequence: Slug, _ former: inout [Decision], _ random: inout Seeded
   ) throws {
+    if Int.random(in: 0..<5, using: &random) < 3 { return try onward(&world, sequence, &former) }
     let gate = GateKind.allCases.randomElement(using: &random) ?? .commit
     let names = ProgrammeWorld.people.map(\.key) + ["mallory"]
     let name = names.randomElement(using: &random) ?? "ada"
     switch Int.random(in: 0..<20, using: &random) {
-    case 0: try world.amend(sequence, by: name) { $0.objective += "." }
+    case 0, 14: try world.amend(sequence, by: name) { $0.objective += "." }
     case 1: world.pass(Int64.random(in: 1...100_000, using: &random))
     case 2:
       let again = former.randomElement(using: &random)
@@ -27,12 +50,12 @@ struct DecisionLogTests {
     case 3:
       // As if somebody had written it past every rule.
       if let again = former.randomElement(using: &random) { world.add(.decision(again), to: sequence) }
-    case 4, 5: try world.execute(.begin, sequence, by: name)
-    case 6: try world.execute(.finish, sequence, by: name)
-    case 7:
+    case 4, 5, 11: try world.execute(.begin, sequence, by: name)
+    case 6, 12: try world.execute(.finish, sequence, by: name)
+    case 7, 13:
       let milestone = ["docker-engine", "container-runtime"].randomElement(using: &random)
       try world.checkpoint(
-        sequence, "step", milestone: milestone, holds: Int.random(in: 0..<4, using: &random) > 0)
+        sequence, "step", milestone: milestone, holds: Int.random(in: 0..<8, using: &random) > 0)
     case 8:
       let warning = ArchitectureWarning(
         id: .make(at: world.now), assumption: "one engine is enough", threatens: "one socket",
@@ -47,14 +70,14 @@ struct DecisionLogTests {
       world.add(try world.rules.proposal(of: digest, in: sequence), to: sequence)
     default:
       let proper = ["eve", "ada", "una", "pat"][gate.order]
-      let signer = Bool.random(using: &random) ? proper : name
+      let signer = Int.random(in: 0..<5, using: &random) > 0 ? proper : name
       let evidence = try world.rules.sequence(sequence).checkpoints.last.map {
         [DecisionClaim.Input(uri: $0.value.name, sha256: $0.value.digest.hex)]
       }
       let decision = try world.signed(
-        gate, sequence, by: [signer], Int.random(in: 0..<8, using: &random) == 0 ? .failed : .passed,
+        gate, sequence, by: [signer], Int.random(in: 0..<16, using: &random) == 0 ? .failed : .passed,
         evidence: gate == .runtimeProof ? evidence ?? [] : [],
-        for: .seconds(Int64.random(in: 1...200_000, using: &random)))
+        for: .seconds(Int64.random(in: 1...400_000, using: &random)))
       former.append(decision)
       try world.submit(decision, to: sequence)
     }
@@ -105,7 +128,7 @@ struct DecisionLogTests {
     for _ in 0..<Self.logs {
       var (world, former): (ProgrammeWorld, [Decision]) = (try ProgrammeWorld(), [])
       try world.first(try ProgrammeWorld.packet())
-      for _ in 0..<Self.steps {
+      for step in 0..<Self.steps {
         let before = world
         // What is refused is as much part of a log as what is not.
         do { try Self.step(&world, sequence, &former, &random) } catch is AWError { world.pass(1) }
@@ -125,12 +148,14 @@ struct DecisionLogTests {
             #expect(try Self.isSound(execution, by: last.by.account, at: last.at, before: before, sequence))
           }
         }
+        // Time alone changes a board, too, but not often.
+        if world.entries.count == before.entries.count, !step.isMultiple(of: 5) { continue }
         let found = world.board(since: before.now).contradictions
         #expect(found.isEmpty, "\(found)")
         if !found.isEmpty { return }
       }
     }
-    #expect(begun > 20 && finished > 3 && amended > 100, "\(begun) begun, \(finished) finished, \(amended) amended")
+    #expect(begun > 6 && finished > 3 && amended > 6, "\(begun) begun, \(finished) finished, \(amended) amended")
   }
 
   @Test("a reviewer is nobody's second account, key or agent run")

@@ -7,7 +7,7 @@ import Evidence
 /// People, keys and the entries that they make: everything a programme is made of, without a database.
 struct ProgrammeWorld {
   private(set) var entries: [ProgrammeEntry] = []
-  var programme: Programme { Programme(entries) }
+  private(set) var programme = Programme()
   var now = Timestamp(millisecondsSince1970: 1_780_000_000_000)
   let trust: ProgrammeTrust
 
@@ -64,12 +64,18 @@ struct ProgrammeWorld {
     ProgrammeBoard(.init(entries, trust, evidence: evidence), at: now, since: since)
   }
 
+  mutating func append(_ more: [ProgrammeEntry]) {
+    for entry in more {
+      entries.append(entry)
+      programme.add(entry)
+    }
+  }
+
   mutating func pass(_ seconds: Int64 = 60) { now = now.advanced(by: .seconds(seconds)) }
 
   mutating func add(_ change: ProgrammeEntry.Change, to sequence: Slug, by account: String = "ada") {
     pass(1)
-    entries.append(
-      ProgrammeEntry(id: .make(at: now), sequence: sequence, at: now, by: Author(account: account), change))
+    append([ProgrammeEntry(id: .make(at: now), sequence: sequence, at: now, by: Author(account: account), change)])
   }
 
   // MARK: - Acts, as the service does them

@@ -25,8 +25,10 @@ extension ProgrammeBoard {
   public init(_ facts: Facts, at now: Timestamp, since: Timestamp? = nil) {
     let rules = ProgrammeRules(facts.programme, facts.trust, at: now)
     let stories = facts.programme.ordered.map { SequenceStory($0, rules) }
+    // What is worked on; else what waits for somebody; else what nobody has proposed yet.
     let current =
-      stories.first { $0.isActive } ?? stories.first { $0.state != .done && $0.state != .superseded }
+      stories.first { $0.isActive } ?? stories.first { [.blocked, .approved, .inReview].contains($0.state) }
+      ?? stories.first { $0.state == .draft }
     deployment = facts.trust.deployment
     at = now
     header = current?.header ?? (stories.isEmpty ? "No sequence yet" : "Every sequence is done")

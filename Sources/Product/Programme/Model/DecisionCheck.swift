@@ -114,6 +114,8 @@ private struct Walk {
   let now: Timestamp
   var verdicts: [GateVerdict] = []
   var standings: [DecisionStanding] = []
+  /// The same for all: a digest of the rules is not made anew for each decision.
+  private let policy: DecisionClaim.Policy
   private var used: Set<String> = []
   private(set) var reviewers: Set<String> = []
   /// The place of the decision that passed the gate before; nil when it is not passed.
@@ -121,6 +123,7 @@ private struct Walk {
 
   init(sequence: SequenceRecord, trust: ProgrammeTrust, now: Timestamp) {
     (self.sequence, self.trust, self.now) = (sequence, trust, now)
+    policy = sequence.packet.policy
   }
 
   mutating func walk() {
@@ -178,19 +181,17 @@ private struct Walk {
   private func judge(
     _ recorded: Recorded<Decision>, _ claim: DecisionClaim, _ gate: RequiredGate
   ) -> (StrikeReason?, Set<String>) {
-    guard claim.role == gate.kind.role, claim.policy == sequence.packet.policy,
+    guard claim.role == gate.kind.role, claim.policy == policy,
       claim.resourceUri == DecisionClaim.uri(sequence.id),
       claim.timeVerified <= recorded.at.advanced(by: ProgrammeLimits.clockAhead),
       claim.timeVerified < claim.expires,
       claim.expires.since(claim.timeVerified) <= ProgrammeLimits.decisionFor
     else { return (.altered, []) }
-    let keys = recorded.value.envelope.signers(among: trust.signers.map(\.key))
-    let signers = trust.signers.filter { keys.contains($0.key) }
-    guard !signers.isEmpty, signers.contains(where: { $0.key.name == claim.author.account }) else {
-      return (.untrusted, [])
+    let fit = signers(of: recorded.value.envelope) { $0.roles.contains(claim.role) }
+    guard fit.contains(where: { $0.key.name == claim.author.account }) else {
+      let own = signers(of: recorded.value.envelope) { $0.key.name == claim.author.account }
+      return (own.isEmpty ? .untrusted : .wrongRole, [])
     }
-    let fit = signers.filter { $0.roles.contains(claim.role) }
-    guard fit.contains(where: { $0.key.name == claim.author.account }) else { return (.wrongRole, []) }
     guard let evidenceAuthors = evidenceAuthors(of: claim) else { return (.unproven, []) }
     let barred = barred(gate.kind, evidenceAuthors)
     let agents = gate.kind == .commit ? [] : sequence.packet.authors + evidenceAuthors
@@ -213,6 +214,15 @@ private struct Walk {
     }
     let isUsed = used.contains(recorded.value.id)
     return now < claim.expires || isUsed ? (nil, people) : (.expired, [])
+  }
+
+  /// Whose signature is right, of those who are asked for: each costs a check.
+  private func signers(
+    of envelope: Envelope, _ isAsked: (ProgrammeTrust.Signer) -> Bool
+  ) -> [ProgrammeTrust.Signer] {
+    let asked = trust.signers.filter(isAsked)
+    let keys = envelope.signers(among: asked.map(\.key))
+    return asked.filter { keys.contains($0.key) }
   }
 
   /// Who may not decide a gate of this packet.

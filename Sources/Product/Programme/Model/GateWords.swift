@@ -82,7 +82,7 @@ struct GateWords {
   var next: NextAct? {
     switch story.state {
     case .done, .superseded: return nil
-    case .draft: return act(.propose, "Propose the \(packet) for review", "any operator", authors, "propose \(id)")
+    case .draft: return act(.propose, "Propose the \(packet) for review", "any operator", [], "propose \(id)")
     case .inReview, .approved, .active, .blocked: break
     }
     if let verdict = check.next, verdict.state == .failed {

@@ -19,7 +19,8 @@ public struct ProgrammeBoard: Codable, Sendable, Equatable {
   public let at: Timestamp
   /// How the current sequence stands, in one sentence.
   public let header: String
-  /// The sequence that the header speaks of: the active one, else the first that is not over.
+  /// The sequence that the header speaks of: the active one, else the first that waits for somebody, else the first
+  /// draft.
   public let current: Slug?
   /// The one thing to do next; nil when everything is over.
   public let next: NextAct?
