@@ -17,7 +17,7 @@ struct BoardPageTests {
 
   static func page(_ board: ProgrammeBoard) throws -> HTMLTree {
     var values = BoardPage(board).values
-    (values["isFirst"], values["isAsked"]) = (false, false)
+    (values["isFirst"], values["isAsked"], values["span"]) = (false, false, "")
     let page = Page("Programme", template: "programme/board", values: .object(values))
     return try HTMLTree.parse(try library.get().render(page, for: nil, path: "/programme", at: board.at))
   }

@@ -15,7 +15,7 @@ public struct BoardExport: Codable, Sendable, Equatable {
     (at, digest) = (board.at, page.digest)
     var values = page.values
     values["record"] = .string(try JSONValue(encoding: board).canonical)
-    values["isFirst"] = false
+    (values["isFirst"], values["span"]) = (false, "")
     values["isAsked"] = .bool(board.since != nil)
     html = try library.document(
       Page("Programme, \(board.at.toTheMinute)", template: "programme/export", values: .object(values)), at: board.at)

@@ -11,9 +11,6 @@ public struct ProgrammePages: Sendable {
   /// Renders the file: templates of its own, for it is the same wherever it is asked for.
   private let library: PageLibrary
 
-  /// What is told of changes to somebody who never said that the board was read.
-  static let changesAtFirst = Duration.seconds(7 * 86_400)
-
   /// - Throws: `internalFailure` when the templates are not beside the program.
   public init(service: ProgrammeService) throws {
     self.service = service
@@ -58,10 +55,11 @@ public struct ProgrammePages: Sendable {
   private func boardPage(_ request: WebRequest) async throws -> WebResponse {
     let (asked, actor) = (try ProgrammeRoutes.since(of: request), try request.actor)
     let seen = try await service.store.read { tx in try ProgrammeVisits.last(of: actor, in: tx) }
-    let since = asked ?? seen ?? service.clock.now.advanced(by: .zero - Self.changesAtFirst)
+    let since = asked ?? seen ?? service.clock.now.advanced(by: .zero - ProgrammeLimits.changesAtFirst)
     var values = BoardPage(try await service.board(since: since)).values
     values["isFirst"] = .bool(asked == nil && seen == nil)
     values["isAsked"] = .bool(asked != nil)
+    values["span"] = .string(ProgrammeLimits.changesAtFirst.words)
     return .page(
       Page("Programme", template: "programme/board", values: .object(values), live: ProgrammeRoutes.topic))
   }
