@@ -259,6 +259,7 @@ public final class ControlPlane: Sendable {
         { try await evidenceRoutes.section(ofOrg: $0.id.text, $1) },
       ])
     let runbooks = try RunbookRoutes.load()
+    let programmePages = try ProgrammePages(service: programme)
     let alertsRoutes = AlertsRoutes(
       service: alerts, reader: AlertsReader(store: store, clock: clock, source: eventSource), logger: logger)
     return try WebServer(
@@ -272,7 +273,7 @@ public final class ControlPlane: Sendable {
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes
-        + (try ProgrammePages(service: programme)).routes,
+        + programmePages.routes,
       rooms: [
         try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
         try ProgrammePages.pages(), evidenceRoutes.pages, accessRoutes.pages,
