@@ -132,8 +132,8 @@ let product: [Target] = [
     ["Basics", "Store", "Evidence", "Access", "Work", "Web", "OpenClaw", "Link", "Fleet", crypto],
     resources: [.copy("Pages/Templates")]),
   room(
-    "Programme", "Product/Programme", ["Basics", "Store", "Evidence", "Access", "Web", crypto],
-    resources: [.copy("Sequences")]),
+    "Programme", "Product/Programme", ["Basics", "Store", "Evidence", "Access", "Web", crypto, httpTypes],
+    resources: [.copy("Sequences"), .copy("Pages/Templates")]),
   room(
     "Runbooks", "Product/Runbooks", ["Basics", "Web"],
     resources: [.copy("Pages/Templates"), .copy("../../../docs/runbooks")]),
@@ -257,7 +257,7 @@ let roomTests: [Target] = [
     ]),
   tests(
     "ProgrammeTests", "Product/ProgrammeTests",
-    ["Programme", "Access", "Evidence", "Store", "Web", "Basics", "TestSupport", logging]),
+    ["Programme", "Access", "Evidence", "Store", "Web", "Basics", "TestSupport", crypto, logging]),
   tests("RunbooksTests", "Product/RunbooksTests", ["Runbooks", "Web", "Basics"]),
   tests(
     "EndpointTests", "Product/EndpointTests",

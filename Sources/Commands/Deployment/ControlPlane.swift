@@ -274,6 +274,7 @@ public final class ControlPlane: Sendable {
         { try await evidenceRoutes.section(ofOrg: $0.id.text, $1) },
       ])
     let runbooks = try RunbookRoutes.load()
+    let programmePages = try ProgrammePages(service: programme)
     let alertsRoutes = AlertsRoutes(
       service: alerts, reader: AlertsReader(store: store, clock: clock, source: eventSource), logger: logger)
     return try WebServer(
@@ -286,10 +287,11 @@ public final class ControlPlane: Sendable {
         + RotationRoutes(service: rotation).routes
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
-        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes,
+        + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes
+        + programmePages.routes,
       rooms: [
         try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
-        evidenceRoutes.pages, accessRoutes.pages,
+        try ProgrammePages.pages(), evidenceRoutes.pages, accessRoutes.pages,
         try RunbookRoutes.pages(),
       ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }

@@ -60,14 +60,28 @@ struct ProgrammeCommands: AsyncParsableCommand {
       abstract: "Show how the programme stands: one sentence, the one next act, and who must do it.")
 
     @Option(help: "Tell what changed after this time, such as 2026-12-24T00:00:00Z.") var since: String?
+    @Option(
+      help: ArgumentHelp(
+        "Write it as one HTML file that stands for itself; nothing there is replaced.", valueName: "file"),
+      completion: .file(extensions: ["html"]))
+    var html: String?
     @OptionGroup var context: ContextOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
+      if let html { return try await export(to: html) }
       let board = try await context.client.send(
         .get, "/programme", query: [("since", since)], as: ProgrammeBoard.self)
       if output.json { return try Console.json(board) }
       BoardText.board(board).forEach { Console.line($0) }
+    }
+
+    private func export(to file: String) async throws {
+      let export = try await context.client.send(
+        .get, "/programme/export", query: [("since", since)], as: BoardExport.self)
+      try SignedFile.make(export.html, at: file)
+      if output.json { return try Console.json(["file": file, "digest": export.digest.text]) }
+      Console.line("\(file): the record \(export.digest), as of \(export.at.toTheMinute)")
     }
   }
 

@@ -11,7 +11,10 @@ public enum ProgrammeRecords {
         CREATE TABLE programme_entry (
           position BIGINT PRIMARY KEY NOT NULL, sequence TEXT NOT NULL, at BIGINT NOT NULL, record TEXT NOT NULL)
         """
-      ])
+      ]),
+    Migration(
+      "programme-0002",
+      ["CREATE TABLE programme_visit (actor TEXT PRIMARY KEY NOT NULL, at BIGINT NOT NULL)"]),
   ]
 
   /// Every entry that was recorded, in order.

@@ -40,13 +40,7 @@ public struct ProgrammeRoutes: Sendable {
           response: ProgrammeSchemas.board,
           query: [.init("since", "Tell what changed after this time.", JSONSchema.time)])
       ) { request in
-        let since = try request.query("since").map { text in
-          guard let time = Timestamp(text) else {
-            throw AWError(.usage, "\(text.quoted) is no time.", next: "Write it like 2026-12-24T00:00:00Z.")
-          }
-          return time
-        }
-        return try .json(encoding: try await service.board(since: since))
+        try .json(encoding: try await service.board(since: try Self.since(of: request)))
       },
       .read(
         "/api/v1/programme/{sequence}/packet", "The packet of a sequence, and those before it.",
@@ -56,6 +50,16 @@ public struct ProgrammeRoutes: Sendable {
         return try .json(encoding: PacketsView(packets, service.trust.deployment))
       },
     ]
+  }
+
+  /// - Throws: `usage` for what is no time.
+  static func since(of request: WebRequest) throws -> Timestamp? {
+    try request.query("since").map { text in
+      guard let time = Timestamp(text) else {
+        throw AWError(.usage, "\(text.quoted) is no time.", next: "Write it like 2026-12-24T00:00:00Z.")
+      }
+      return time
+    }
   }
 
   private var packets: [Route] {

@@ -81,9 +81,9 @@ enum ProgrammeSchemas {
       "objective": JSONSchema.any, "delivers": JSONSchema.array(of: JSONSchema.any),
       "wontDo": JSONSchema.array(of: JSONSchema.any), "opens": JSONSchema.array(of: scope),
       "fixtures": JSONSchema.array(of: JSONSchema.text), "gates": JSONSchema.array(of: JSONSchema.any),
-      "currentGate": gate, "checkpoints": JSONSchema.array(of: JSONSchema.any),
+      "currentGate": gate, "next": next, "checkpoints": JSONSchema.array(of: JSONSchema.any),
       "gaps": JSONSchema.array(of: JSONSchema.integer), "supersededBy": JSONSchema.slug,
-    ], optional: ["currentGate", "supersededBy"])
+    ], optional: ["currentGate", "next", "supersededBy"])
 
   static let board = JSONSchema.object(
     [

@@ -2,7 +2,7 @@ import Access
 import Basics
 import Mustache
 
-/// Every template, compiled, inside the one layout.
+/// Every template, compiled, inside the one layout, or inside that of a document that stands for itself.
 ///
 /// In a template the values of its page stand at the top level; `aw.csrf`, `aw.path`, `aw.now`, `aw.operator` come from
 /// the chrome. Partials of the chrome: `csrf` (the hidden field of a form), `status`, `age`, `copy`, `confirm`.
@@ -13,7 +13,7 @@ public struct PageLibrary: Sendable {
   /// The names of the templates that a `Page` can name.
   public let names: [String]
 
-  private static let chrome: Set<String> = ["layout", "csrf", "status", "age", "copy", "confirm"]
+  private static let chrome: Set<String> = ["layout", "document", "csrf", "status", "age", "copy", "confirm"]
 
   /// Compiles everything.
   ///
@@ -34,8 +34,10 @@ public struct PageLibrary: Sendable {
     }
     let pages = texts.keys.filter { !PageLibrary.chrome.contains($0) }
     for name in pages {
-      let framed = "{{<layout}}{{$body}}{{> \(name)}}{{/body}}{{/layout}}"
-      try PageLibrary.register(framed, as: PageLibrary.framed(name), in: &library)
+      for layout in ["layout", "document"] {
+        let framed = "{{<\(layout)}}{{$body}}{{> \(name)}}{{/body}}{{/\(layout)}}"
+        try PageLibrary.register(framed, as: PageLibrary.framed(name, in: layout), in: &library)
+      }
     }
     self.library = library
     self.names = pages.sorted()
@@ -46,18 +48,29 @@ public struct PageLibrary: Sendable {
   ///
   /// - Throws: `internalFailure` when there is no such template.
   public func render(_ page: Page, for caller: Caller?, path: String, at now: Timestamp) throws -> String {
-    let chrome = chrome(page, caller, path, now)
-    // Always these, so that no value of a page can pass for a picture or a section.
+    try render(page, chrome(page, caller, path, now), in: "layout")
+  }
+
+  /// The HTML of a page as a file that somebody keeps: its styles are in it, it loads nothing and runs nothing.
+  ///
+  /// - Throws: `internalFailure` when there is no such template.
+  public func document(_ page: Page, at now: Timestamp) throws -> String {
+    try render(page, chrome(page, nil, "", now), in: "document")
+  }
+
+  private func render(_ page: Page, _ chrome: JSONValue, in layout: String) throws -> String {
     let ready: [String: Any] = [
       "drawing": page.drawings.mapValues(\.svg),
       "sections": try page.sections.map { try render($0.values, chrome, with: $0.template) }.joined(separator: "\n"),
+      "stylesheet": layout == "document" ? String(decoding: assets.assets["aw.css"]?.bytes ?? [], as: UTF8.self) : "",
     ]
-    return try render(page.values, chrome, ready, with: PageLibrary.framed(page.template))
+    return try render(page.values, chrome, ready, with: PageLibrary.framed(page.template, in: layout))
   }
 
+  /// - Parameter ready: always all of these, so that no value of a page can pass for what stands as it is.
   private func render(
-    _ values: JSONValue, _ chrome: JSONValue, _ ready: [String: Any] = ["drawing": "", "sections": ""],
-    with template: String
+    _ values: JSONValue, _ chrome: JSONValue,
+    _ ready: [String: Any] = ["drawing": "", "sections": "", "stylesheet": ""], with template: String
   ) throws -> String {
     var values = values.objectValue ?? [:]
     values["aw"] = chrome
@@ -95,7 +108,7 @@ public struct PageLibrary: Sendable {
 
   // MARK: - Checks
 
-  private static func framed(_ name: String) -> String { "framed:" + name }
+  private static func framed(_ name: String, in layout: String) -> String { "\(layout):\(name)" }
 
   private static func register(_ text: String, as name: String, in library: inout MustacheLibrary) throws {
     do {
@@ -106,7 +119,7 @@ public struct PageLibrary: Sendable {
   }
 
   private static func check(_ name: String, _ text: String, known: Set<String>) throws {
-    let written = text.replacing(/\{\{\{(?:drawing\.[a-z]+|sections)\}\}\}/, with: "")
+    let written = text.replacing(/\{\{\{(?:drawing\.[a-z]+|sections|stylesheet)\}\}\}/, with: "")
     if written.contains("{{{") || written.contains(/\{\{\s*&/) {
       throw defect("the template \(name.quoted) writes a value without escaping it")
     }

@@ -5,6 +5,11 @@ extension ProgrammeBoard {
   public var contradictions: [String] {
     var found: [String] = []
     func expect(_ holds: Bool, _ what: String) { if !holds { found.append(what) } }
+    for warning in warnings {
+      let counting = warning.waivers.filter { $0.struckWords == nil }
+      // A waiver of a warning that is settled has an end, and no effect.
+      expect(!warning.isOpen || counting.map(\.expires) == [warning.waivedUntil].compactMap(\.self), "two waivers")
+    }
     for line in sequences { found += line.contradictions.map { "\(line.id): \($0)" } }
     let active = sequences.filter { $0.state == .active }
     expect(active.count <= 1, "two sequences are active")
@@ -12,7 +17,7 @@ extension ProgrammeBoard {
     expect((current == nil) == (line == nil), "the current sequence is not among the sequences")
     expect(active.isEmpty || active.first?.id == current, "the active sequence is not the current one")
     expect((current == nil) == (runtimeWork == nil), "runtime work of no sequence")
-    expect(next == nil || next?.sequence == current, "the next act is of another sequence")
+    expect(next == line?.next, "the next act is another one than the current sequence waits for")
     expect(next.map { $0.since <= at } ?? true, "the next act is waited for since a time to come")
     expect(changes.allSatisfy { change in since.map { change.at > $0 } ?? false }, "a change from before")
     guard let line else {
@@ -72,7 +77,9 @@ extension SequenceLine {
     expect(numbers.count == checkpoints.count, "a checkpoint counted twice")
     expect(gaps.allSatisfy { !numbers.contains($0) }, "a gap that is none")
     expect(numbers.isEmpty || numbers.count + gaps.count == (numbers.max() ?? 0) + 1, "a gap that is not flagged")
-    expect((packet.revision > 1) == (packet.amendment != nil), "an amendment of nothing")
+    expect(packet.amendments.count == packet.revision - 1, "an amendment of nothing")
+    expect((next == nil) == (state == .done || state == .superseded), "over, and something to do")
+    expect(next == nil || next?.sequence == id, "it waits for an act on another sequence")
     return found
   }
 }

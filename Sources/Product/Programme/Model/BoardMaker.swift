@@ -140,21 +140,21 @@ struct SequenceStory {
       objective: phrase(packet.objective), delivers: packet.delivers.map { phrase($0.phrase, proof: $0.proof) },
       wontDo: packet.wontDo.map { phrase($0.phrase, scopes: $0.scopes) }, opens: packet.opens,
       fixtures: packet.fixtures, gates: check.verdicts.map { gateLine($0) }, currentGate: check.next?.gate.kind,
-      checkpoints: sequence.checkpoints.map { checkpointLine($0) }.sorted { $0.number < $1.number },
+      next: next, checkpoints: sequence.checkpoints.map { checkpointLine($0) }.sorted { $0.number < $1.number },
       gaps: (0...(numbers.max() ?? 0)).filter { !numbers.isEmpty && !numbers.contains($0) },
       supersededBy: sequence.successor?.value)
   }
 
   private var packetLine: PacketLine {
     let revisions = sequence.revisions
-    let amendment = revisions.dropLast().last.map { former in
+    let amendments = zip(revisions, revisions.dropFirst()).map { former, new in
       PacketLine.AmendmentLine(
-        from: former.value.digest, reason: sequence.current.value.reason ?? "",
-        diff: PacketDiff(from: former.value.packet, to: sequence.packet))
+        from: former.value.digest, to: new.value.digest, at: new.at, by: new.by.account,
+        reason: new.value.reason ?? "", diff: PacketDiff(from: former.value.packet, to: new.value.packet))
     }
     return PacketLine(
       digest: sequence.digest, revision: revisions.count, at: sequence.current.at,
-      authors: sequence.packet.authors.map { rules.trust.person(of: $0.account) }, amendment: amendment)
+      authors: sequence.packet.authors.map { rules.trust.person(of: $0.account) }, amendments: amendments)
   }
 
   private func gateLine(_ verdict: GateVerdict) -> GateLine {
@@ -198,7 +198,27 @@ struct SequenceStory {
         id: warning.id, sequence: sequence.id, assumption: warning.assumption, threatens: warning.threatens,
         raisedBy: warning.raisedBy.account, at: recorded.at, resolvedBy: warning.resolvedBy, blocks: warning.blocks,
         isOpen: resolution == nil, resolution: resolution?.value.note, resolvedAt: resolution?.at,
-        waivedUntil: sequence.waiver(of: warning.id, at: rules.now)?.value.expires)
+        waivedUntil: sequence.waiver(of: warning.id, at: rules.now)?.value.expires,
+        waivers: sequence.waivers.filter { $0.value.warning == warning.id }.map { waiverLine($0, of: warning) })
     }
+  }
+
+  private func waiverLine(_ recorded: Recorded<Waiver>, of warning: ArchitectureWarning) -> WaiverLine {
+    let waiver = recorded.value
+    let struck: String? =
+      if !sequence.isOpen(warning) {
+        "the warning is settled"
+      } else if waiver.packet != sequence.digest {
+        StrikeReason.superseded.words
+      } else if waiver.expires <= rules.now {
+        StrikeReason.expired.words
+      } else if sequence.waiver(of: warning.id, at: rules.now)?.order != recorded.order {
+        "a later waiver took its place"
+      } else {
+        nil
+      }
+    return WaiverLine(
+      id: waiver.id, reason: waiver.reason, by: waiver.by.account, at: recorded.at, expires: waiver.expires,
+      struckWords: struck)
   }
 }

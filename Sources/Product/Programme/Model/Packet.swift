@@ -226,6 +226,8 @@ public enum ProgrammeLimits {
   public static let checkpointNumberMax = 9_999
   /// Entries of the programme that are read at once.
   public static let entriesMax = 10_000
+  /// How far back changes are told to somebody who never marked the board as read.
+  public static let changesAtFirst = Duration.seconds(7 * 86_400)
   /// Keys that a deployment trusts in the programme.
   public static let signersMax = 64
 }

@@ -104,6 +104,8 @@ public struct SequenceLine: Codable, Sendable, Equatable {
   public let gates: [GateLine]
   /// The first gate that is not passed.
   public let currentGate: GateKind?
+  /// What it waits for; nil when it is over.
+  public let next: NextAct?
   /// By number: as many as are counted anywhere.
   public let checkpoints: [CheckpointLine]
   /// Numbers below the highest one that no checkpoint has.
@@ -118,10 +120,16 @@ public struct PacketLine: Codable, Sendable, Equatable {
   public let revision: Int
   public let at: Timestamp
   public let authors: [String]
-  public let amendment: AmendmentLine?
+  /// From the first packet to this one, oldest first: as many as there are revisions after the first.
+  public let amendments: [AmendmentLine]
+  /// The last of them.
+  public var amendment: AmendmentLine? { amendments.last }
 
   public struct AmendmentLine: Codable, Sendable, Equatable {
     public let from: PacketDigest
+    public let to: PacketDigest
+    public let at: Timestamp
+    public let by: String
     public let reason: String
     public let diff: PacketDiff
   }
@@ -200,6 +208,19 @@ public struct WarningLine: Codable, Sendable, Equatable {
   public let resolvedAt: Timestamp?
   /// The end of the waiver under which it blocks nothing now.
   public let waivedUntil: Timestamp?
+  /// Every waiver of it, oldest first. Those that count for nothing are struck.
+  public let waivers: [WaiverLine]
+}
+
+/// A waiver, as it is worth something now.
+public struct WaiverLine: Codable, Sendable, Equatable {
+  public let id: WaiverID
+  public let reason: String
+  public let by: String
+  public let at: Timestamp
+  public let expires: Timestamp
+  /// Why it counts for nothing; nil when it counts.
+  public let struckWords: String?
 }
 
 /// What waits for a person beside the gates.
