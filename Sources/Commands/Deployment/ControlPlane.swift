@@ -221,7 +221,7 @@ public final class ControlPlane: Sendable {
     programme = ProgrammeService(
       acts: acts, store: store, evidence: evidence, trust: signers, builtin: builtin, founded: founded,
       proofs: ProgrammeParts(reader: reader, onboarding: onboarding, store: store, evidence: evidence).proofs,
-      clock: clock, changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
+      hygiene: { [hygiene] tx in try hygiene.newest(in: tx).map { HygieneSummary($0) } }, clock: clock, changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
     runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
     self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()

@@ -43,6 +43,7 @@ enum EvidenceProfiles {
     node.joined: gateway address, nodes number, node word
     node.lost: lost word, seenAt time, node word
     node.took-over: from word, reason word, hosts number, fleet flag, token number, node word
+    authority.rotation-abandoned: trusted digest
     authority.rotated: step word, phase word, trusted digest, without word
     alert.endpoint-saved: kind word, target address, enabled flag, secrets reference
     alert.endpoint-removed alert.endpoint-tested alert.delivery-replayed:
@@ -58,19 +59,31 @@ enum EvidenceProfiles {
     handoff.exported: slug word, version number, document digest, desired digest, keys reference, digest digest
     handoff.completed: slug word, version number, document digest, signatures text
     credential.set: surface word, class word, gate word, reference reference, version number, vault word, key reference
-    credential.set credential.rotated: fingerprint reference, link id, askedBy id
+    credential.set credential.rotated: fingerprint reference, link id, askedBy id, settings parts
     credential.rotated: surface word, class word, gate word, reference reference, version number, vault word
     credential.rotated: key reference, operation id, replaces number
     credential.retired: surface word, versions number
-    credential.requested: surface word, link id, until time
+    credential.requested: surface word, class word, gate word, link id, until time, expires time
     credential.intake-reused: surface word, link id, code word, usedAt time, version number, frozen flag
     credential.unfrozen: surface word, version number
     credential.validated: surface word, version number, outcome word, reason text, identity word, status word
     credential.cross-org-asked: ids reference, count number, host id
     credential.removed: surface word, class word, gate word, reference reference, version number, vault word
-    credential.removed: key reference, fingerprint reference
+    credential.removed: key reference, fingerprint reference, settings parts
+    credential.sealing-key-rotated: key reference, former reference, formerOpensUntil time
     gate.requested gate.submitted gate.revoked: slug word, digest digest, class word, surfaces word, until time
     gate.requested gate.submitted gate.revoked: requester id, signedBy reference, reason text
+    programme.packet-recorded programme.packet-amended: former digest, reason text
+    programme.packet-recorded programme.packet-amended: entry id, sequence word, account id, packet digest
+    programme.packet-proposed: entry id, sequence word, account id, packet digest
+    programme.decided: entry id, sequence word, account id, packet digest, decision digest, keys reference
+    programme.decided: gate word, result word
+    programme.begun programme.finished: entry id, sequence word, account id, packet digest, decisions digest
+    programme.checkpoint-recorded: entry id, sequence word, account id, packet digest, checkpoint number, digest digest
+    programme.warned: entry id, sequence word, account id, packet digest, warning id
+    programme.warning-resolved: entry id, sequence word, account id, packet digest, warning id, decision digest
+    programme.warning-waived: entry id, sequence word, account id, packet digest, warning id, until time, reason text
+    programme.superseded: entry id, sequence word, account id, packet digest, by word, reason text
     evidence.withheld: entry number, kind word, found parts
     evidence.scanned: outcome word, verdict parts
     evidence.reviewed: entry number, reason text

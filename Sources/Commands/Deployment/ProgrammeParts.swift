@@ -1,6 +1,7 @@
 import Basics
 import Evidence
 import Fleet
+import Hygiene
 import Link
 import Onboarding
 import Paths
@@ -194,5 +195,15 @@ struct ProgrammeParts: Sendable {
         EvidenceReference(uri: "evidence/\(record.index)", digest: $0, at: record.entry.at)
       }
     }
+  }
+}
+
+extension HygieneSummary {
+  /// What the board says of a verdict.
+  init(_ reading: HygieneReading) {
+    self.init(
+      checks: reading.verdict.checks.map {
+        .init(id: $0.layer.rawValue, title: $0.title, findings: Int64($0.found))
+      }, items: reading.verdict.items, at: reading.verdict.at, added: reading.added)
   }
 }

@@ -97,7 +97,7 @@ public final class IntakeService: Sendable {
     }
     let act = Act(
       .credentialManage, kind: .credentialRequested, subject: CredentialsService.subject(slug, surface),
-      org: org.id.text, details: .object(details))
+      org: org.id.text, details: .object(details), scopes: kind.scopes, namesGate: details["gate"] != nil)
     let link = try await credentials.acts.perform(act, as: actor, dryRun: dryRun) { [credentials] tx, context in
       var ends = context.at.advanced(by: .seconds(Int64(hours) * 3_600))
       if let use {

@@ -45,7 +45,7 @@ struct VendorCourier: Sendable {
     let surface = credential.surface
     guard let path = surface.completions else { return nil }
     if credential.reference.kind == .fixture { return vendors?.address(of: surface, path) }
-    return endpoints.base(of: VendorCheck(surface: surface).vendor).flatMap { URL(string: $0 + path) }
+    return surface.vendor.flatMap(endpoints.base(of:)).flatMap { URL(string: $0 + path) }
   }
 
   typealias Found = (outcome: Validation.Outcome, reason: String, identity: String?)

@@ -28,14 +28,14 @@ public struct ProgrammeService: Sendable {
   let founded: Timestamp
   let proofs: [String: ProofCheck]
   /// What the checks of evidence found last; nil when they never ran.
-  let hygiene: @Sendable (Transaction) throws -> HygieneVerdict?
+  let hygiene: @Sendable (Transaction) throws -> HygieneSummary?
   let clock: WallClock
   let changed: @Sendable () -> Void
 
   public init(
     acts: Acts, store: Store, evidence: EvidenceLog, trust: ProgrammeTrust, builtin: BuiltinProgramme,
     founded: Timestamp, proofs: [String: ProofCheck] = [:],
-    hygiene: @escaping @Sendable (Transaction) throws -> HygieneVerdict? = { _ in nil }, clock: WallClock,
+    hygiene: @escaping @Sendable (Transaction) throws -> HygieneSummary? = { _ in nil }, clock: WallClock,
     changed: @escaping @Sendable () -> Void
   ) {
     (self.acts, self.store, self.evidence, self.trust, self.builtin) = (acts, store, evidence, trust, builtin)

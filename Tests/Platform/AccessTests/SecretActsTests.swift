@@ -48,7 +48,7 @@ struct SecretActsTests {
       try await TestFolder.with { folder in
         let vault = try Vault.open(file: folder + "/vault", key: .fromFile(folder + "/key"))
         try await vault.put(Secret(Self.secret), at: SecretReference("instance/a/gateway-token"))
-        let rule: Guardrail = { _ in AWError(.forbidden, "There is no \(Self.secret) here.", next: "Ask.") }
+        let rule: Guardrail = { _, _, _ in AWError(.forbidden, "There is no \(Self.secret) here.", next: "Ask.") }
         let acts = Acts(
           store: world.store, evidence: EvidenceLog(watch: vault.watch), guardrails: [rule], clock: world.clock.wall,
           logger: TestStores.logger)

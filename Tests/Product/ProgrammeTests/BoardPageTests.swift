@@ -32,11 +32,11 @@ struct BoardPageTests {
     return (export, try HTMLTree.parse(export.html))
   }
 
-  private static let hygiene = HygieneVerdict(
+  private static let hygiene = HygieneSummary(
     checks: [
-      .init(id: "L1", title: "no raw secret material", findings: 0),
-      .init(id: "L4", title: "no real customer data", findings: 2),
-    ], items: 40, at: Timestamp(millisecondsSince1970: 1_779_990_000_000))
+      .init(id: "exact-values", title: "no raw secret material", findings: 0),
+      .init(id: "provenance", title: "no real customer data", findings: 2),
+    ], items: 40, at: Timestamp(millisecondsSince1970: 1_779_990_000_000), added: 2)
 
   // MARK: - Everything that is said
 

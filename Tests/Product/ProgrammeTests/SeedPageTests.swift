@@ -120,9 +120,12 @@ struct SeedPageTests {
     let told = board.changes.map(\.words)
     #expect(told == ["commit PASSED", "checkpoint-009: Docker engine install"])
     #expect(board.evidence.words.contains("never ran"))
-    let verdict = HygieneVerdict(
-      checks: [.init(id: "L1", title: "exact values", findings: 0)], items: 40, at: world.now)
-    #expect(EvidenceSummary(entries: 40, hygiene: verdict).words.contains("clean by L1 over 40 items"))
-    #expect(EvidenceSummary(entries: 42, hygiene: verdict).words.contains("stale: 2 items were added since"))
+    func words(added: Int64) -> String {
+      let summary = HygieneSummary(
+        checks: [.init(id: "exact-values", title: "exact values", findings: 0)], items: 40, at: world.now, added: added)
+      return EvidenceSummary(entries: 40 + added, hygiene: summary).words
+    }
+    #expect(words(added: 0).contains("clean by exact-values over 40 items") && !words(added: 0).contains("stale"))
+    #expect(words(added: 2).contains("stale: 2 items were added since"))
   }
 }

@@ -247,14 +247,14 @@ public struct EvidenceSummary: Codable, Sendable, Equatable {
   /// Entries of the log.
   public let entries: Int64
   /// Nil when the checks never ran, and then the board says so.
-  public let hygiene: HygieneVerdict?
+  public let hygiene: HygieneSummary?
 
-  public init(entries: Int64, hygiene: HygieneVerdict? = nil) {
+  public init(entries: Int64, hygiene: HygieneSummary? = nil) {
     (self.entries, self.hygiene) = (entries, hygiene)
   }
 
   /// True when entries were added after the checks ran.
-  public var isStale: Bool { hygiene.map { $0.items < entries } ?? false }
+  public var isStale: Bool { (hygiene?.added ?? 0) > 0 }
 
   /// In one line.
   public var words: String {
@@ -263,14 +263,14 @@ public struct EvidenceSummary: Codable, Sendable, Equatable {
     let findings = hygiene.checks.reduce(0) { $0 + $1.findings }
     let verdict = hygiene.isClean ? "clean" : findings == 1 ? "1 finding" : "\(findings) findings"
     return "Evidence hygiene: \(verdict) by \(checks) over \(hygiene.items) items at \(hygiene.at.toTheMinute)"
-      + (isStale ? "; stale: \(entries - hygiene.items) items were added since." : ".")
+      + (isStale ? "; stale: \(hygiene.added) items were added since." : ".")
   }
 }
 
 /// What the checks of evidence found: which ran, over how many items, and when.
-public struct HygieneVerdict: Codable, Sendable, Equatable {
+public struct HygieneSummary: Codable, Sendable, Equatable {
   public struct Check: Codable, Sendable, Equatable {
-    /// `L1`, `L2`, …
+    /// `exact-values`, `patterns`, …
     public let id: String
     public let title: String
     public let findings: Int64
@@ -283,9 +283,11 @@ public struct HygieneVerdict: Codable, Sendable, Equatable {
   public let checks: [Check]
   public let items: Int64
   public let at: Timestamp
+  /// Entries that the checks have not looked at.
+  public let added: Int64
 
-  public init(checks: [Check], items: Int64, at: Timestamp) {
-    (self.checks, self.items, self.at) = (checks, items, at)
+  public init(checks: [Check], items: Int64, at: Timestamp, added: Int64 = 0) {
+    (self.checks, self.items, self.at, self.added) = (checks, items, at, added)
   }
 
   public var isClean: Bool { !checks.isEmpty && checks.allSatisfy { $0.findings == 0 } }

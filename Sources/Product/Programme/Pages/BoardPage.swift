@@ -65,7 +65,7 @@ struct BoardPage: Sendable {
     return [
       "words": .string(words), "entries": .integer(summary.entries),
       "ran": hygiene.map { ["items": .integer($0.items), "made": moment($0.at)] } ?? .null,
-      "isStale": .bool(summary.isStale), "missed": .integer(summary.entries - (hygiene?.items ?? 0)),
+      "isStale": .bool(summary.isStale), "missed": .integer(hygiene?.added ?? 0),
       "checks": .array(
         (hygiene?.checks ?? []).map {
           [
