@@ -21,6 +21,12 @@ struct DockerTests {
       #expect(shown.json?["chain"]?.arrayValue?.allSatisfy { $0["outcome"] == "passed" } == true)
       let logs = try await Programs.run(["instance", "logs", "acme-main"] + context)
       #expect(logs.output.contains("listening"))
+      // The proof that sequence 0 asks for: both milestones are reached.
+      let proven = try await Programs.run(
+        ["prove", "build-sequence-0", "--org", "acme", "--instance", "acme-main", "--json"] + context)
+      #expect(proven.code == 0 && proven.json?["claims"]?.arrayValue?.count == 3, "\(proven)")
+      let board = try await Programs.run(["programme", "board"] + context)
+      #expect(board.output.contains("; container runtime started."), "\(board)")
       let missing = try await Programs.run(
         ["instance", "create", "other", "--org", "acme", "--runtime", "docker", "--image", "aw-nowhere:1"] + context)
       #expect(missing.code == 1 && missing.complaint.contains("[runtime.image-missing]"), "\(missing)")

@@ -126,6 +126,14 @@ struct ProgrammeScenarioTests {
       let held = one.claims.filter(\.holds).compactMap(\.proof)
       #expect(["reverse-connector", "gateway-websocket", "status-current", "status-events"].allSatisfy(held.contains))
       #expect(!held.contains("loss-classified"))
+      let onboarding: JSONValue = [
+        "contact": ["name": "Ada", "email": "ada@example.com"], "instance": ["slug": "later", "runtime": "process"],
+        "surfaces": ["models.providers.openai.apiKey"],
+      ]
+      _ = try await scene.client.send(.post, "/orgs/acme/onboarding", body: onboarding)
+      let two = try JSONValue.decode(
+        ProofReport.self, from: try await programme.aw(["prove", "build-sequence-2"] + subject, code: 1).output)
+      #expect(two.claims.map(\.holds) == [true, true, false, true] && two.unbuilt.count == 2)
       let board = try await programme.board()
       let checkpoint = try #require(board.sequences[0].checkpoints.first)
       #expect(checkpoint.claims.allSatisfy { $0.basis == .machineChecked })

@@ -107,6 +107,31 @@ struct BuiltinTests {
     #expect(line(.automaticFleetUpgrade) != nil && world.board().runtimeWork?.isAllowed == false)
   }
 
+  @Test("to supersede a sequence opens nothing before work on the other one began")
+  func superseded() throws {
+    var world = try Self.world()
+    let (one, two) = (try Slug("build-sequence-1"), try Slug("build-sequence-2"))
+    func closes(_ scope: ActScope) -> Bool {
+      ScopeGuard(world.programme, world.trust, at: world.now).line(closing: scope) != nil
+    }
+    func begin(_ sequence: Slug) throws {
+      try world.decide(.independentReview, sequence, by: "eve")
+      try world.decide(.commit, sequence, by: "pat")
+      try world.decide(.userApproval, sequence, by: "una")
+      try world.execute(.begin, sequence)
+    }
+    try begin(one)
+    world.add(try world.rules.supersede(one, by: two, because: "it is part of that"), to: one)
+    #expect(world.board().sequences[1].state == .superseded && world.board().contradictions.isEmpty)
+    #expect(closes(.channelOnboarding) && closes(.realOrg))
+    try begin(two)
+    #expect(!closes(.channelOnboarding) && closes(.spawnIngestion) && closes(.realOrg))
+    for sequence in [two, try Slug("build-sequence-3"), try Slug("build-sequence-4")] {
+      world.add(try world.rules.supersede(sequence, by: try Slug("build-sequence-5"), because: "x"), to: sequence)
+    }
+    #expect(closes(.realOrg) && closes(.realCredential) && closes(.spawnIngestion))
+  }
+
   @Test("a line without an exception wins over one that has one")
   func strictness() throws {
     var world = try Self.world()

@@ -13,20 +13,22 @@ public struct ClosedLine: Sendable, Equatable {
 /// What the packets close at a moment: pure.
 ///
 /// The lines of the active sequence close what they name. What touches real customers, or cannot be taken back, stays
-/// closed by any packet of the programme, whichever sequence is active and before the first one is. After an amendment
-/// a line of either packet closes, until the new one is approved and work on it began.
+/// closed by any packet of the programme, whichever sequence is active and before the first one is: to supersede a
+/// sequence opens nothing. After an amendment a line of either packet closes, until the new one is approved and work on
+/// it began.
 public struct ScopeGuard: Sendable {
   private let closed: [ActScope: ClosedLine]
 
   public init(_ programme: Programme, _ trust: ProgrammeTrust, at now: Timestamp) {
     let ordered = programme.ordered
-    let active = ordered.first(where: \.isUnderWay)
+    let bound = ordered.filter { $0.isUnderWay || Self.isLeftBehind($0, in: programme) }
+    let isBound = Set(bound.map(\.id))
     var closed: [ActScope: ClosedLine] = [:]
     var opened: Set<ActScope> = []
-    for sequence in [active].compactMap(\.self) + ordered.filter({ $0.id != active?.id && $0.successor == nil }) {
+    for sequence in bound + ordered.filter({ !isBound.contains($0.id) }) {
       for revision in Self.inForce(sequence) {
         for line in revision.packet.wontDo {
-          for scope in line.scopes where sequence.id == active?.id || scope.isStanding {
+          for scope in line.scopes where isBound.contains(sequence.id) || scope.isStanding {
             // A line without an exception wins over one that has one.
             if let before = closed[scope], !before.line.unlessApproved || line.unlessApproved { continue }
             closed[scope] = ClosedLine(
@@ -37,7 +39,7 @@ public struct ScopeGuard: Sendable {
       opened.formUnion(Self.opened(sequence, trust, at: now))
     }
     // The active sequence's own lines win over what another one opened.
-    let own = Set(active.map { Self.inForce($0).flatMap { $0.packet.wontDo.flatMap(\.scopes) } } ?? [])
+    let own = Set(bound.flatMap { Self.inForce($0).flatMap { $0.packet.wontDo.flatMap(\.scopes) } })
     self.closed = closed.filter { scope, _ in own.contains(scope) || !opened.contains(scope) }
   }
 
@@ -51,9 +53,17 @@ public struct ScopeGuard: Sendable {
     return [begun, current]
   }
 
+  /// Work on it began and was given up for another sequence, on which it has not begun: its lines go on until then.
+  private static func isLeftBehind(_ sequence: SequenceRecord, in programme: Programme) -> Bool {
+    guard let successor = sequence.successor?.value, let begun = sequence.begun,
+      sequence.execution(.finish, of: begun.value.digest) == nil
+    else { return false }
+    return programme.sequences[successor]?.begun == nil
+  }
+
   /// What a packet opened that is approved, and on which work began.
   private static func opened(_ sequence: SequenceRecord, _ trust: ProgrammeTrust, at now: Timestamp) -> Set<ActScope> {
-    guard !sequence.packet.opens.isEmpty, sequence.begun?.value.digest == sequence.digest,
+    guard !sequence.packet.opens.isEmpty, sequence.successor == nil, sequence.begun?.value.digest == sequence.digest,
       DecisionCheck(sequence, trust, at: now).isApproved
     else { return [] }
     return Set(sequence.packet.opens)
