@@ -19,7 +19,8 @@ struct BoardTests {
       try await Self.prove(scene, programme)
       try await Self.play(programme)
       try await Browser.with { browser in
-        try await OnboardingPagesTests.signIn(browser, scene)
+        try await OnboardingPagesTests.signIn(browser, scene, "ada")
+        try await browser.open(scene.running.url + "/")
         try await browser.press("g", "p")
         try await browser.until(Self.header, in: "#header")
         try await Self.agree(browser, try await programme.board())

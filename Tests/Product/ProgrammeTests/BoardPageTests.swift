@@ -183,7 +183,7 @@ struct BoardPageTests {
     }
     world.pass(90_000)
     let late = try Self.page(world.board())
-    #expect(try #require(late.element("warnings")).words.contains("Void (it has expired): waived by ada"))
+    #expect(try #require(late.element("warnings")).words.contains("Void (it has expired): waived by una"))
     try world.decide(.independentReview, one, by: "eve", result: .failed)
     try Self.agree(try Self.page(world.board()), world.board())
     world.add(try world.rules.supersede(one, by: try Slug("build-sequence-2"), because: "split"), to: one)

@@ -84,8 +84,20 @@ final class HTMLTree {
     }.joined()
   }
 
-  /// Its text, white space as browsers show it.
-  var words: String { text.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+  /// Its text as it is read: what begins a line of its own stands apart.
+  var words: String { spaced.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+
+  private static let inline: Set<String> = ["a", "code", "del", "ins", "s", "small", "span", "strong", "time"]
+
+  private var spaced: String {
+    let inner = children.map { part in
+      switch part {
+      case .text(let text): text
+      case .element(let element): element.spaced
+      }
+    }.joined()
+    return Self.inline.contains(name) ? inner : " \(inner) "
+  }
 
   func has(_ style: String) -> Bool { attributes["class"]?.split(separator: " ").contains(Substring(style)) == true }
 
