@@ -51,7 +51,7 @@ enum EvidenceProfiles {
     alert.silence-made alert.silence-ended: sort word, matchers text, match parts, from time, until time, reason text
     onboarding.saved: slug word, version number, instance word, surfaces word, baseline reference, overlay parts
     onboarding.held onboarding.released: slug word, version number, reason text
-    onboarding.state-changed: from word, to parts, cause word
+    onboarding.state-changed: from text, to parts, cause word
     baseline.exception-asked: slug word, version number, key word, value parts, reason text, until time
     baseline.exception-approved: slug word, version number, key word, value parts, askedBy id
     baseline.exception-withdrawn: slug word, version number, key word
