@@ -65,7 +65,7 @@ enum EvidenceProfiles {
     credential.requested: surface word, link id, until time
     credential.intake-reused: surface word, link id, code word, usedAt time, version number, frozen flag
     credential.unfrozen: surface word, version number
-    credential.validated: surface word, version number, outcome word, reason text, identity word, status word
+    credential.validated: surface word, version number, outcome word, reason text, identity text, status word
     credential.cross-org-asked: ids reference, count number, host id
     credential.removed: surface word, class word, gate word, reference reference, version number, vault word
     credential.removed: key reference, fingerprint reference
