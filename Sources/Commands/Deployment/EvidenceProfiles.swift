@@ -52,7 +52,7 @@ enum EvidenceProfiles {
     alert.silence-made alert.silence-ended: sort word, matchers text, match parts, from time, until time, reason text
     onboarding.saved: slug word, version number, instance word, surfaces word, baseline reference, overlay parts
     onboarding.held onboarding.released: slug word, version number, reason text
-    onboarding.state-changed: from word, to parts, cause word
+    onboarding.state-changed: from text, to parts, cause word
     baseline.exception-asked: slug word, version number, key word, value parts, reason text, until time
     baseline.exception-approved: slug word, version number, key word, value parts, askedBy id
     baseline.exception-withdrawn: slug word, version number, key word
@@ -66,7 +66,7 @@ enum EvidenceProfiles {
     credential.requested: surface word, class word, gate word, link id, until time, expires time
     credential.intake-reused: surface word, link id, code word, usedAt time, version number, frozen flag
     credential.unfrozen: surface word, version number
-    credential.validated: surface word, version number, outcome word, reason text, identity word, status word
+    credential.validated: surface word, version number, outcome word, reason text, identity text, status word
     credential.cross-org-asked: ids reference, count number, host id
     credential.removed: surface word, class word, gate word, reference reference, version number, vault word
     credential.removed: key reference, fingerprint reference, settings parts
