@@ -130,6 +130,28 @@ struct DecisionTests {
     #expect(InstanceConfiguration.make(settings, for: nil) == old)
   }
 
+  @Test("a channel has all of its credentials, and what belongs to them, by the names of the release")
+  func channels() throws {
+    var settings = InstanceConfiguration.Settings(port: 1, bind: .loopback)
+    settings.resolvesSecrets = true
+    settings.secrets = try [
+      ("channels.slack.botToken", [:]), ("channels.slack.appToken", [:]),
+      ("channels.sms.authToken", ["accountSid": "AC1"]), ("channels.googlechat.serviceAccount", [:]),
+    ].map { path, beside in
+      .init(
+        path: path, ref: try SecretRef(source: .exec, provider: "aw", id: "orgs/acme/\(path)#v1"), completions: nil,
+        settings: beside)
+    }
+    for version in [nil, GatewayVersion(2026, 7, 9), GatewayVersion(2026, 8, 0)] {
+      let channels = InstanceConfiguration.make(settings, for: version)["channels"]
+      let id = "orgs/acme/channels.slack.appToken#v1"
+      #expect(channels?["slack"]?["appToken"]?["id"]?.stringValue == id && channels?["slack"]?["botToken"] != nil)
+      #expect(channels?["sms"]?["accountSid"] == "AC1" && channels?["sms"]?["enabled"] == false)
+      let (old, new) = (channels?["googlechat"]?["serviceAccountRef"], channels?["googlechat"]?["serviceAccount"])
+      #expect((old != nil) == (version == GatewayVersion(2026, 7, 9)) && (old == nil) != (new == nil))
+    }
+  }
+
   @Test("a message's text is a string or parts")
   func messageText() {
     #expect(ModelTurn.text(of: ["content": "hi"]) == "hi")

@@ -319,6 +319,7 @@ struct OnboardingPagesTests {
           .post, "/orgs/acme/onboarding/hold", body: ["reason": "the contract is not signed"])
         try await browser.looks("an Org that is held", opening: url + home)
         // Of what was refused, and of what was set.
+        try await browser.open(url + Self.page)
         try await Self.enter(browser, "not-a-key-at-all")
         try await browser.until("does not have the form of a fixture")
         try await browser.looks("a value that was refused")

@@ -16,10 +16,12 @@ extension EvidenceRoutes {
     let records = try await store.read { tx in
       try log.list(before: nil, limit: Self.orgEntriesShown, filter: wanted, in: tx)
     }
+    let names = try await ActorNames(of: records.map(\.entry.actor), in: store)
     return Page.Section(
       template: "evidence-org",
       values: [
-        "org": .string(org), "entries": .array(records.map { Self.row($0) }), "hasEntries": .bool(!records.isEmpty),
+        "org": .string(org), "entries": .array(records.map { Self.row($0, names) }),
+        "hasEntries": .bool(!records.isEmpty),
       ])
   }
 }

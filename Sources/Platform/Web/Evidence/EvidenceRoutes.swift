@@ -116,12 +116,13 @@ public struct EvidenceRoutes: Sendable {
       older = .string("/evidence?" + (kept + ["before=\(last.index)"]).joined(separator: "&"))
     }
     let reading = try await service.newest()
+    let names = try await ActorNames(of: records.map(\.entry.actor), in: store)
     let values: JSONValue = [
       "log": try JSONValue(encoding: try await state()),
       "hygiene": try reading.map { try JSONValue(encoding: HygieneView($0)) } ?? .null,
       "completeness": .string(EvidenceCompleteness.always), "mayManage": .bool(request.caller?.role == .owner),
       "directory": .string(directory),
-      "entries": .array(records.map { Self.row($0) }), "hasEntries": .bool(!records.isEmpty), "older": older,
+      "entries": .array(records.map { Self.row($0, names) }), "hasEntries": .bool(!records.isEmpty), "older": older,
       "kind": .string(request.query("kind") ?? ""), "subject": .string(request.query("subject") ?? ""),
       "filtered": .bool(!kept.isEmpty),
     ]
@@ -131,7 +132,8 @@ public struct EvidenceRoutes: Sendable {
 
   private func entryPage(_ request: WebRequest) async throws -> WebResponse {
     let record = try await entry(request)
-    var values = Self.row(record).objectValue ?? [:]
+    let names = try await ActorNames(of: [record.entry.actor], in: store)
+    var values = Self.row(record, names).objectValue ?? [:]
     values["hash"] = .string(Hex.encode(record.hash.bytes))
     values["act"] = .string(record.entry.act ?? "")
     values["subjectID"] = .string(record.entry.subject?.id ?? "")
@@ -140,11 +142,11 @@ public struct EvidenceRoutes: Sendable {
     return .page(Page("Evidence entry \(record.index)", template: "evidence-entry", values: .object(values)))
   }
 
-  static func row(_ record: EvidenceRecord) -> JSONValue {
+  static func row(_ record: EvidenceRecord, _ names: ActorNames) -> JSONValue {
     let (entry, subject) = (record.entry, record.entry.subject)
     return [
       "index": .integer(record.index), "kind": .string(entry.kind.id), "at": .string(entry.at.description),
-      "actor": .string(entry.actor),
+      "actor": .string(entry.actor), "who": .string(names.words(for: entry.actor)),
       "subject": .string(subject.map { "\($0.type) \($0.slug ?? $0.id)" } ?? ""),
       "says": .string(says(entry.data)),
     ]
