@@ -146,7 +146,7 @@ struct DecisionTests {
       let channels = InstanceConfiguration.make(settings, for: version)["channels"]
       let id = "orgs/acme/channels.slack.appToken#v1"
       #expect(channels?["slack"]?["appToken"]?["id"]?.stringValue == id && channels?["slack"]?["botToken"] != nil)
-      #expect(channels?["sms"]?["accountSid"] == "AC1" && channels?["sms"]?["enabled"] == false)
+      #expect(channels?["sms"]?["accountSid"] == "AC1" && channels?["sms"]?["enabled"] == true)
       let (old, new) = (channels?["googlechat"]?["serviceAccountRef"], channels?["googlechat"]?["serviceAccount"])
       #expect((old != nil) == (version == GatewayVersion(2026, 7, 9)) && (old == nil) != (new == nil))
     }

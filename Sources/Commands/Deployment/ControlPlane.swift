@@ -222,7 +222,8 @@ public final class ControlPlane: Sendable {
     programme = ProgrammeService(
       acts: acts, store: store, evidence: evidence, trust: signers, builtin: builtin, founded: founded,
       proofs: parts.proofs, hygiene: { [hygiene] tx in try hygiene.newest(in: tx).map { HygieneSummary($0) } },
-      scoped: parts.scoped, clock: clock, changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
+      scoped: parts.scoped, clock: clock,
+      changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
     runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
     self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()
