@@ -67,11 +67,11 @@ extension IntakeRoutes {
     .act(
       .post, "/api/v1/sealing-key/rotate",
       "Shows browsers another key to seal values to. What was sealed to the one before still opens for a day.",
-      .credentialManage, .sealingKeyRotated, schema: RouteSchema(response: SealingKeyView.schema)
+      .credentialManage, .sealingKeyRotated, schema: RouteSchema(response: SealingKeyView.schema, status: 202)
     ) { request in
       let dryRun = try request.dryRun
       let view = try await service.rotateSealingKey(as: try request.actor, dryRun: dryRun)
-      guard dryRun else { return try .json(encoding: view) }
+      guard dryRun else { return try .accepted(view, at: "/api/v1/evidence") }
       return try .plan(
         Plan(
           act: EvidenceKind.sealingKeyRotated.id, subject: "the key that browsers seal to",
