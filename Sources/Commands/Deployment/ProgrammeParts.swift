@@ -1,4 +1,6 @@
+import Access
 import Basics
+import Credentials
 import Evidence
 import Fleet
 import Link
@@ -28,6 +30,29 @@ struct ProgrammeParts: Sendable {
       "onboarding-record": { try await onboardingRecord($0) }, "onboarding-states": { try await states($0) },
       "handoff-checklist": { try await handoff($0) }, "baseline-selection": { try await baseline($0) },
     ]
+  }
+
+  /// The newest evidence that reached a scope, by what its own room wrote into it.
+  @Sendable func scoped(_ tx: Transaction) throws -> [ScopedEvidence] {
+    let filter = EvidenceFilter(kinds: [.orgCreated, .credentialSet, .credentialRotated])
+    return try evidence.list(limit: Self.scopedMax, filter: filter, in: tx).compactMap { record in
+      guard let scope = Self.scope(of: record.entry), let reference = Self.reference(record) else { return nil }
+      return ScopedEvidence(
+        reference, kind: record.entry.kind.id, scope: scope, namesGate: record.entry.data["gate"] != nil)
+    }
+  }
+
+  /// Of so many entries the scopes are looked at.
+  private static let scopedMax = 200
+
+  /// A pure translation.
+  static func scope(of entry: EvidenceEntry) -> ActScope? {
+    switch (entry.data["sort"]?.stringValue, entry.data["class"]?.stringValue) {
+    case (let sort?, nil): Org.Sort(rawValue: sort) == .synthetic ? nil : .realOrg
+    case (nil, CredentialClass.real.rawValue?): .realCredential
+    case (nil, CredentialClass.controlledNonProduction.rawValue?): .nonProductionCredential
+    default: nil
+    }
   }
 
   // MARK: - Sequence 0
@@ -189,10 +214,12 @@ struct ProgrammeParts: Sendable {
   }
 
   private func references(_ records: [EvidenceRecord]) -> [EvidenceReference] {
-    records.compactMap { record in
-      PacketDigest("sha256:" + Hex.encode(record.hash.bytes)).map {
-        EvidenceReference(uri: "evidence/\(record.index)", digest: $0, at: record.entry.at)
-      }
+    records.compactMap { Self.reference($0) }
+  }
+
+  private static func reference(_ record: EvidenceRecord) -> EvidenceReference? {
+    PacketDigest("sha256:" + Hex.encode(record.hash.bytes)).map {
+      EvidenceReference(uri: "evidence/\(record.index)", digest: $0, at: record.entry.at)
     }
   }
 }

@@ -21,6 +21,9 @@ enum BoardText {
         "\(warning.isOpen ? "Warning" : "Settled")  \(warning.id)  \(warning.assumption) threatens "
           + "\(warning.threatens); \(warning.resolvedBy.rawValue) settles it")
     }
+    lines += board.violations.map {
+      "OUT OF SCOPE  \($0.evidence.uri)  \($0.kind) (\($0.scope.rawValue)): '\($0.sequence)' says \($0.line.quoted)"
+    }
     lines += board.tasks.map { "Task     \($0.words), since \($0.since.toTheMinute)" }
     lines.append(board.evidence.words)
     if let since = board.since { lines.append("Since \(since.toTheMinute):") }

@@ -94,7 +94,8 @@ enum ProgrammeSchemas {
       "warnings": JSONSchema.array(of: JSONSchema.any),
       "evidence": JSONSchema.object(
         ["entries": JSONSchema.integer, "hygiene": JSONSchema.any], optional: ["hygiene"]),
-      "tasks": JSONSchema.array(of: JSONSchema.any), "since": JSONSchema.time,
+      "violations": JSONSchema.array(of: JSONSchema.any), "tasks": JSONSchema.array(of: JSONSchema.any),
+      "since": JSONSchema.time,
       "changes": JSONSchema.array(
         of: JSONSchema.object([
           "at": JSONSchema.time, "sequence": JSONSchema.slug, "by": JSONSchema.text, "words": JSONSchema.text,

@@ -29,18 +29,21 @@ public struct ProgrammeService: Sendable {
   let proofs: [String: ProofCheck]
   /// What the checks of evidence found last; nil when they never ran.
   let hygiene: @Sendable (Transaction) throws -> HygieneVerdict?
+  /// The newest evidence that reached a scope.
+  let scoped: @Sendable (Transaction) throws -> [ScopedEvidence]
   let clock: WallClock
   let changed: @Sendable () -> Void
 
   public init(
     acts: Acts, store: Store, evidence: EvidenceLog, trust: ProgrammeTrust, builtin: BuiltinProgramme,
     founded: Timestamp, proofs: [String: ProofCheck] = [:],
-    hygiene: @escaping @Sendable (Transaction) throws -> HygieneVerdict? = { _ in nil }, clock: WallClock,
+    hygiene: @escaping @Sendable (Transaction) throws -> HygieneVerdict? = { _ in nil },
+    scoped: @escaping @Sendable (Transaction) throws -> [ScopedEvidence] = { _ in [] }, clock: WallClock,
     changed: @escaping @Sendable () -> Void
   ) {
     (self.acts, self.store, self.evidence, self.trust, self.builtin) = (acts, store, evidence, trust, builtin)
     (self.founded, self.proofs, self.hygiene, self.clock) = (founded, proofs, hygiene, clock)
-    self.changed = changed
+    (self.scoped, self.changed) = (scoped, changed)
   }
 
   // MARK: - Looking
@@ -54,7 +57,9 @@ public struct ProgrammeService: Sendable {
       let (size, _) = try evidence.head(in: tx)
       let summary = EvidenceSummary(entries: size, hygiene: try hygiene(tx))
       return ProgrammeBoard(
-        .init(try entries(in: tx), trust, plain: builtin.plain, evidence: summary), at: now, since: since)
+        .init(
+          try entries(in: tx), trust, plain: builtin.plain, evidence: summary, scoped: try scoped(tx)), at: now,
+        since: since)
     }
   }
 

@@ -132,6 +132,34 @@ struct BuiltinTests {
     #expect(closes(.realOrg) && closes(.realCredential) && closes(.spawnIngestion))
   }
 
+  @Test(
+    "evidence against a line stands on the board, if the line was there by then and no signed gate excuses it"
+  )
+  func violations() throws {
+    var world = try Self.world()
+    let founded = world.now
+    func seen(_ scope: ActScope, at time: Timestamp, namesGate: Bool = false) -> [ViolationLine] {
+      let reference = EvidenceReference(uri: "evidence/7", digest: PacketDigest(of: "x"), at: time)
+      let item = ScopedEvidence(reference, kind: "x.happened", scope: scope, namesGate: namesGate)
+      return ProgrammeBoard(
+        .init(world.entries, world.trust, evidence: EvidenceSummary(entries: 8), scoped: [item]), at: world.now
+      ).violations
+    }
+    #expect(seen(.realOrg, at: founded).map(\.line) == ["No real customer systems"])
+    #expect(seen(.realOrg, at: founded.advanced(by: .seconds(-1))).isEmpty)
+    #expect(seen(.realCredential, at: founded).count == 1)
+    #expect(seen(.realCredential, at: founded, namesGate: true).isEmpty)
+    #expect(seen(.spawnIngestion, at: founded).isEmpty)
+    let one = try Slug("build-sequence-1")
+    try world.decide(.independentReview, one, by: "eve")
+    try world.decide(.commit, one, by: "pat")
+    try world.decide(.userApproval, one, by: "una")
+    try world.execute(.begin, one)
+    let violation = try #require(seen(.spawnIngestion, at: world.now).first)
+    let digest = try world.rules.sequence(one).digest
+    #expect(violation.sequence == one && violation.packet == digest)
+  }
+
   @Test("a line without an exception wins over one that has one")
   func strictness() throws {
     var world = try Self.world()

@@ -10,14 +10,18 @@ extension ProgrammeBoard {
     public let plain: PlainTexts
     public let evidence: EvidenceSummary
     public let tasks: [ReviewTask]
+    public let scoped: [ScopedEvidence]
 
-    /// - Parameter entries: everything that happened, in its order.
+    /// - Parameters:
+    ///   - entries: everything that happened, in its order.
+    ///   - scoped: the evidence that reached a scope, newest first.
     public init(
       _ entries: [ProgrammeEntry], _ trust: ProgrammeTrust, plain: PlainTexts = PlainTexts(),
-      evidence: EvidenceSummary, tasks: [ReviewTask] = []
+      evidence: EvidenceSummary, tasks: [ReviewTask] = [], scoped: [ScopedEvidence] = []
     ) {
       programme = Programme(entries)
       (self.entries, self.trust, self.plain, self.evidence, self.tasks) = (entries, trust, plain, evidence, tasks)
+      self.scoped = scoped
     }
   }
 
@@ -42,6 +46,14 @@ extension ProgrammeBoard {
     let lines = stories.flatMap(\.warnings)
     warnings = lines.filter(\.isOpen) + lines.filter { !$0.isOpen }
     evidence = facts.evidence
+    let scopes = ScopeGuard(facts.programme, facts.trust, at: now)
+    violations = facts.scoped.compactMap { item in
+      scopes.line(against: item).map { closed in
+        ViolationLine(
+          evidence: item.reference, kind: item.kind, scope: item.scope, sequence: closed.sequence,
+          packet: closed.packet, line: closed.line.phrase)
+      }
+    }
     tasks = facts.tasks
     self.since = since
     changes = since.map { since in facts.entries.filter { $0.at > since }.map { ChangeLine($0) } } ?? []

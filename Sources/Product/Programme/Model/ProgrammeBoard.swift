@@ -33,6 +33,8 @@ public struct ProgrammeBoard: Codable, Sendable, Equatable {
   /// Of all sequences, the open ones first.
   public let warnings: [WarningLine]
   public let evidence: EvidenceSummary
+  /// Evidence that stands against a line of a packet, newest first: shown red.
+  public let violations: [ViolationLine]
   /// Emergencies that nobody has looked at since, and whatever else waits for a person beside the gates.
   public let tasks: [ReviewTask]
   /// What `changes` counts from.
@@ -221,6 +223,17 @@ public struct WaiverLine: Codable, Sendable, Equatable {
   public let expires: Timestamp
   /// Why it counts for nothing; nil when it counts.
   public let struckWords: String?
+}
+
+/// An entry of the evidence log that is out of the scope of the programme.
+public struct ViolationLine: Codable, Sendable, Equatable {
+  public let evidence: EvidenceReference
+  public let kind: String
+  public let scope: ActScope
+  public let sequence: Slug
+  public let packet: PacketDigest
+  /// The phrase that closes it.
+  public let line: String
 }
 
 /// What waits for a person beside the gates.

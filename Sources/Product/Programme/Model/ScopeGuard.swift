@@ -8,6 +8,21 @@ public struct ClosedLine: Sendable, Equatable {
   public let line: WontDo
   /// The gates that a packet which opens it would have to pass.
   public let gates: [RequiredGate]
+  /// Since when that packet is there: what happened earlier is not held against it.
+  public let since: Timestamp
+}
+
+/// An entry of the evidence log whose kind and typed data say that it reached a scope.
+public struct ScopedEvidence: Sendable, Equatable {
+  public let reference: EvidenceReference
+  public let kind: String
+  public let scope: ActScope
+  /// Whether a signed gate for exactly that is named in it.
+  public let namesGate: Bool
+
+  public init(_ reference: EvidenceReference, kind: String, scope: ActScope, namesGate: Bool) {
+    (self.reference, self.kind, self.scope, self.namesGate) = (reference, kind, scope, namesGate)
+  }
 }
 
 /// What the packets close at a moment: pure.
@@ -27,29 +42,37 @@ public struct ScopeGuard: Sendable {
     var opened: Set<ActScope> = []
     for sequence in bound + ordered.filter({ !isBound.contains($0.id) }) {
       for revision in Self.inForce(sequence) {
-        for line in revision.packet.wontDo {
+        for line in revision.value.packet.wontDo {
           for scope in line.scopes where isBound.contains(sequence.id) || scope.isStanding {
             // A line without an exception wins over one that has one.
             if let before = closed[scope], !before.line.unlessApproved || line.unlessApproved { continue }
             closed[scope] = ClosedLine(
-              sequence: sequence.id, packet: revision.digest, line: line, gates: sequence.packet.approvals)
+              sequence: sequence.id, packet: revision.value.digest, line: line,
+              gates: sequence.packet.approvals, since: revision.at)
           }
         }
       }
       opened.formUnion(Self.opened(sequence, trust, at: now))
     }
     // The active sequence's own lines win over what another one opened.
-    let own = Set(bound.flatMap { Self.inForce($0).flatMap { $0.packet.wontDo.flatMap(\.scopes) } })
+    let own = Set(bound.flatMap { Self.inForce($0).flatMap { $0.value.packet.wontDo.flatMap(\.scopes) } })
     self.closed = closed.filter { scope, _ in own.contains(scope) || !opened.contains(scope) }
   }
 
   /// The line that closes a scope now; nil when none does.
   public func line(closing scope: ActScope) -> ClosedLine? { closed[scope] }
 
+  /// The line that an entry of the evidence stands against; nil when it is in scope. It should never be there: acts are
+  /// refused before. If it is, somebody went another way.
+  func line(against evidence: ScopedEvidence) -> ClosedLine? {
+    guard let closed = closed[evidence.scope], closed.since <= evidence.reference.at else { return nil }
+    return closed.line.unlessApproved && evidence.namesGate ? nil : closed
+  }
+
   /// The current packet, and the one that work began on, if that is another.
-  private static func inForce(_ sequence: SequenceRecord) -> [SequenceRecord.Revision] {
-    let current = sequence.current.value
-    guard let begun = sequence.begun?.value, begun.digest != current.digest else { return [current] }
+  private static func inForce(_ sequence: SequenceRecord) -> [Recorded<SequenceRecord.Revision>] {
+    let current = sequence.current
+    guard let begun = sequence.begun, begun.value.digest != current.value.digest else { return [current] }
     return [begun, current]
   }
 
