@@ -211,7 +211,8 @@ public final class ControlPlane: Sendable {
     let parts = ProgrammeParts(reader: reader, onboarding: onboarding, store: store, evidence: evidence)
     programme = ProgrammeService(
       acts: acts, store: store, evidence: evidence, trust: signers, builtin: builtin, founded: founded,
-      proofs: parts.proofs, scoped: parts.scoped, clock: clock, changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
+      proofs: parts.proofs, scoped: parts.scoped, clock: clock,
+      changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
     runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
     self.rotation = RotationService(credentials: credentials, engine: engine)
     try await alerts.forgetOrphanedSecrets()
