@@ -68,6 +68,11 @@ struct BoardPageTests {
     let evidence = try #require(tree.element("evidence"))
     let hygiene = "Evidence hygiene: \(evidence.all("p").first?.words ?? "")"
     #expect(hygiene.lowercased() == board.evidence.words.lowercased())
+    let reached = tree.element("violations")?.all("li").map(\.words) ?? []
+    #expect(reached.count == board.violations.count)
+    for (said, line) in zip(reached, board.violations) {
+      #expect(said.contains(line.kind) && said.contains(line.line) && said.contains(line.evidence.uri))
+    }
     let open = board.warnings.filter(\.isOpen).count
     let said = board.warnings.isEmpty ? "None was raised" : "\(open) open, \(board.warnings.count - open) settled"
     #expect(tree.element("tile-warnings")?.words == "Architecture warnings \(said)")
@@ -211,12 +216,17 @@ struct BoardPageTests {
     let since = world.board(since: world.entries[world.entries.count - 2].at)
     let changes = try #require(try Self.page(since).element("changes"))
     #expect(changes.all("ul").first?.all("li").map(\.words).first?.contains("superseded by build-sequence-2") == true)
+    let reached = ScopedEvidence(
+      EvidenceReference(uri: "evidence/9", digest: PacketDigest(of: "x"), at: world.now), kind: "org.created",
+      scope: .realOrg, namesGate: false)
     let plain = PlainTexts([
       PlainText("It looks again and again.", of: "Recurring Watchdog checks", reviewedBy: "eve"),
       PlainText("A security flaw.", of: "No Spawn ingestion"),
     ])
     let told = ProgrammeBoard(
-      .init(world.entries, world.trust, plain: plain, evidence: EvidenceSummary(entries: 0)), at: world.now)
+      .init(world.entries, world.trust, plain: plain, evidence: EvidenceSummary(entries: 0), scoped: [reached]),
+      at: world.now)
+    #expect(told.violations.count == 1)
     let tree = try Self.page(told)
     try Self.agree(tree, told)
     #expect(tree.words.contains("In other words (reviewed by eve): It looks again and again."))

@@ -31,6 +31,7 @@ struct BoardPage: Sendable {
       "sequences": .array(board.sequences.map { sequence($0) }),
       "warnings": .array(board.warnings.map { warning($0) }), "hasWarnings": .bool(!board.warnings.isEmpty),
       "warningsWords": .string(warningsWords), "evidence": evidence,
+      "violations": .array(board.violations.map { violation($0) }), "hasViolations": .bool(!board.violations.isEmpty),
       "tasks": .array(
         board.tasks.map { ["words": .string($0.words), "since": moment($0.since), "who": Self.names($0.people)] }),
       "hasTasks": .bool(!board.tasks.isEmpty), "since": board.since.map { moment($0) } ?? .null,
@@ -85,6 +86,15 @@ struct BoardPage: Sendable {
       "kind": .string(line.kind), "uri": .string(uri), "link": .string(link(evidence: uri)),
       "made": moment(line.evidence.at), "digest": digestValue(line.evidence.digest.text), "line": .string(line.line),
       "sequence": .string(line.sequence.text), "sequenceLink": .string(link(line.sequence)),
+    ]
+  }
+
+  private func violation(_ line: ViolationLine) -> JSONValue {
+    [
+      "uri": .string(line.evidence.uri), "place": .string(link(evidence: line.evidence.uri)),
+      "digest": digestValue(line.evidence.digest), "made": moment(line.evidence.at), "kind": .string(line.kind),
+      "scope": .string(line.scope.rawValue), "sequence": .string(line.sequence.text),
+      "link": .string(link(line.sequence)), "packet": digestValue(line.packet), "line": .string(line.line),
     ]
   }
 

@@ -48,7 +48,7 @@ extension BoardPage {
     let signers = gate.signatures == 1 ? "1 signature" : "\(gate.signatures) signatures"
     return [
       "kind": .string(gate.kind.rawValue), "title": .string(gate.title), "state": .string(gate.state.rawValue),
-      "look": .string(Self.look(gate.state.rawValue)), "asks": .string("\(signers) of a \(gate.role.rawValue)"),
+      "look": .string(Self.look(gate.state.rawValue)), "asks": .string("\(signers) as \(gate.role.rawValue)"),
       "waits": waits(gate, line), "decisions": .array(gate.decisions.map { decision($0) }),
       "milestones": .array(
         gate.milestones.map { milestone in
@@ -69,7 +69,7 @@ extension BoardPage {
     case .passed, .failed: return .null
     case .waiting, .blocked:
       guard let next = line.next else { return .null }
-      let act = next.gate == gate.kind && next.kind == .decide ? "" : "\(next.words), by "
+      let act = next.gate == gate.kind && next.kind == .decide ? "" : "this: \(next.words), by "
       return ["words": .string("Waits for \(act)\(next.who)"), "since": since]
     case .notYet:
       guard let before = line.gates.first(where: { $0.kind == line.currentGate }) else { return .null }
