@@ -103,7 +103,7 @@ struct SealingKeyRecord: Sendable, Equatable {
 enum SealingKeyRecords {
   static let migrations = [
     Migration(
-      "credentials-0005-sealing",
+      "credentials-0006-sealing",
       [
         """
         CREATE TABLE sealing_key (
