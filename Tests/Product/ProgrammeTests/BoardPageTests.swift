@@ -109,26 +109,6 @@ struct BoardPageTests {
     #expect(part.text.ranges(of: "In other words: not reviewed yet.").count == plain)
   }
 
-  @Test("evidence out of scope is named on the tile and listed with its line, entry, digest and packet")
-  func violations() throws {
-    let world = try SeedPageTests.world()
-    let reference = EvidenceReference(uri: "evidence/7", digest: PacketDigest(of: "x"), at: world.now)
-    let item = ScopedEvidence(reference, kind: "org.created", scope: .realOrg, namesGate: false)
-    func board(_ scoped: [ScopedEvidence]) -> ProgrammeBoard {
-      ProgrammeBoard(
-        .init(world.entries, world.trust, evidence: EvidenceSummary(entries: 8), scoped: scoped), at: world.now)
-    }
-    let shown = board([item])
-    let line = try #require(shown.violations.first)
-    let tree = try Self.page(shown)
-    #expect(tree.element("tile-evidence")?.words.hasSuffix("1 entry is out of scope") == true)
-    let list = try #require(tree.element("violations"))
-    #expect(list.words.contains("org.created evidence/7: the packet of \(line.sequence) says “\(line.line)”"))
-    #expect(list.all("a").compactMap { $0.attributes["href"] } == ["/evidence/7", "/programme/\(line.sequence)"])
-    try Self.agree(tree, shown)
-    #expect(try Self.page(board([])).element("violations") == nil)
-  }
-
   // MARK: - The seed page
 
   @Test("the seed page's facts: one header, one next act, and every tile says the same")

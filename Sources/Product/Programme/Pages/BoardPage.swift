@@ -74,18 +74,6 @@ struct BoardPage: Sendable {
             "isClean": .bool($0.findings == 0),
           ]
         }), "hasChecks": .bool(hygiene?.checks.isEmpty == false),
-      "violations": .array(board.violations.map { violation($0) }), "hasViolations": .bool(!board.violations.isEmpty),
-      "violationsWords": .string(
-        board.violations.count == 1 ? "1 entry is out of scope" : "\(board.violations.count) entries are out of scope"),
-    ]
-  }
-
-  private func violation(_ line: ViolationLine) -> JSONValue {
-    let uri = line.evidence.uri
-    return [
-      "kind": .string(line.kind), "uri": .string(uri), "link": .string(link(evidence: uri)),
-      "made": moment(line.evidence.at), "digest": digestValue(line.evidence.digest.text), "line": .string(line.line),
-      "sequence": .string(line.sequence.text), "sequenceLink": .string(link(line.sequence)),
     ]
   }
 
