@@ -174,6 +174,9 @@ struct ConsoleTests {
     try await browser.until("Somebody asked to stop it.", in: "#timeline")
     try await browser.until("The operation instance.start succeeded.", in: "#timeline")
     try await browser.until("It was stopped on request.", in: "#timeline")
+    // Whoever did something has a name there, as on every other page.
+    let told = try await browser.run("return document.querySelector('#timeline').textContent").stringValue ?? ""
+    #expect(told.contains(/By [a-zA-Z]/) && !told.contains(/By (user|token|system)\//), "\(told)")
     let shown = "return [...document.querySelectorAll('svg.plot')].filter((plot) => plot.checkVisibility())"
     #expect(try await browser.run("\(shown).length").intValue == 2, "links and parts, one drawing for each width")
     let says = try await browser.run("\(shown).map((one) => one.querySelector('desc').textContent).join()").stringValue

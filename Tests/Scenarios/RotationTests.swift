@@ -5,6 +5,7 @@ import Deployment
 import Fleet
 import Foundation
 import Onboarding
+import Programme
 import Synthetic
 import Testing
 import Work
@@ -65,6 +66,13 @@ struct RotationScenarioTests {
       #expect(try await Programs.run(retire).json?["retired"] == [2])
       #expect(try await onboarding().state == .verified)
       #expect(try await scene.instance().status.status == .current)
+      // The programme's proofs look at just this.
+      let proof = try await Programs.run(
+        ["prove", "build-sequence-2", "--org", "acme", "--instance", "acme-main", "--json"] + context)
+      let claims = try JSONValue.decode(ProofReport.self, from: proof.output).claims
+      for name in ["secret-references-only", "credential-transition"] {
+        #expect(claims.contains { $0.proof == name && $0.holds && !$0.evidence.isEmpty }, "\(claims.map(\.text))")
+      }
     }
   }
 }

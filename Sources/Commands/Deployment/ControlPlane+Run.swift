@@ -68,6 +68,8 @@ extension ControlPlane {
       configuration: ServiceGroupConfiguration(
         services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     whole.set(group)
+    // Before anybody is answered, so that the record says who was there when it grew.
+    try await heartbeat.begin()
     defer { try? FileManager.default.removeItem(atPath: socket) }
     do {
       try await group.run()
@@ -90,9 +92,14 @@ extension ControlPlane {
   /// The control plane's own services, in the order in which they start; they stop in reverse.
   private var own: [any Service] {
     let (publisher, access, fleet, intake, logger) = (publisher, access, fleet, intake, logger)
-    let ledger = onboardingLedger
+    let (ledger, heartbeat) = (onboardingLedger, heartbeat)
     return [
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
+      // Everything that may add entries has ended before this one says that it ends.
+      Loop("heartbeats") {
+        await cancelWhenGracefulShutdown { await heartbeat.run() }
+        await heartbeat.end()
+      },
       // They end in reverse: what this one watches and works on is let go before it is handed over, and handed over
       // before the links are drained.
       feed, gateway, authorities, paths, nodes, engine, alertsEngine, samples, watch, linkWatch,

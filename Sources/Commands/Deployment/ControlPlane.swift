@@ -28,6 +28,7 @@ public final class ControlPlane: Sendable {
   public let store: Store
   public let vault: Vault
   public let publisher: EvidencePublisher
+  let heartbeat: EvidenceHeartbeat
   public let gateway: AWGateway
   let paths: ControlPaths
   let watch: ChainWatch
@@ -149,9 +150,12 @@ public final class ControlPlane: Sendable {
       policy: policy, conscience: conscience, anchors: settings.anchors, metrics: metrics, logger: logger,
       changed: { changes.publish(.instances($0)) })
     changes.watch(with: watch)
+    let name = settings.name ?? ProcessInfo.processInfo.hostName
+    heartbeat = EvidenceHeartbeat(
+      node: node.text, name: name, log: evidence, store: store, clock: clock, logger: logger)
     nodes = NodeKeeper(
       identity: .init(
-        id: node, name: settings.name ?? ProcessInfo.processInfo.hostName,
+        id: node, name: name,
         gateway: settings.gatewayAddress ?? settings.gateway.reachable(port: gateway.port),
         program: Release.program, isShared: settings.postgres != nil),
       share: share, store: store, evidence: evidence, outbox: outbox, gatekeeper: gatekeeper, gateway: gateway,
@@ -218,7 +222,9 @@ public final class ControlPlane: Sendable {
     intake = IntakeService(credentials: credentials)
     onboarding = OnboardingService(
       acts: acts, fleet: fleet, ledger: ledger, surfaces: CredentialSurface.allCases.map(\.rawValue))
-    let parts = ProgrammeParts(reader: reader, onboarding: onboarding, store: store, evidence: evidence)
+    let parts = ProgrammeParts(
+      reader: reader, onboarding: onboarding, store: store, evidence: evidence, hygiene: hygiene, watch: vault.watch,
+      rotationSteps: rotation.plan.steps.map(\.name), clock: clock)
     programme = ProgrammeService(
       acts: acts, store: store, evidence: evidence, trust: signers, builtin: builtin, founded: founded,
       proofs: parts.proofs, hygiene: { [hygiene] tx in try hygiene.newest(in: tx).map { HygieneSummary($0) } },

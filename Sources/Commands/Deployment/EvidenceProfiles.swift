@@ -84,6 +84,7 @@ enum EvidenceProfiles {
     programme.warning-resolved: entry id, sequence word, account id, packet digest, warning id, decision digest
     programme.warning-waived: entry id, sequence word, account id, packet digest, warning id, until time, reason text
     programme.superseded: entry id, sequence word, account id, packet digest, by word, reason text
+    evidence.heartbeat: node word, number number, everySeconds number, phase word
     evidence.withheld: entry number, kind word, found parts
     evidence.scanned: outcome word, verdict parts
     evidence.reviewed: entry number, reason text

@@ -9,6 +9,7 @@ import Onboarding
 import Paths
 import Programme
 import Store
+import Vault
 
 /// The proofs of the build sequences: what each looks at in the live system. The programme knows them by name alone.
 ///
@@ -18,6 +19,11 @@ struct ProgrammeParts: Sendable {
   let onboarding: OnboardingService
   let store: Store
   let evidence: EvidenceLog
+  let hygiene: EvidenceHygiene
+  let watch: SecretWatch
+  /// The steps of a rotation, in order.
+  let rotationSteps: [String]
+  let clock: WallClock
 
   var proofs: [String: ProofCheck] {
     [
@@ -29,6 +35,8 @@ struct ProgrammeParts: Sendable {
       "loss-classified": { try await losses($0) }, "status-events": { try await events($0) },
       // Sequence 2.
       "onboarding-record": { try await onboardingRecord($0) }, "onboarding-states": { try await states($0) },
+      "secret-references-only": { try await referencesOnly($0) },
+      "credential-transition": { try await transition($0) },
       "handoff-checklist": { try await handoff($0) }, "baseline-selection": { try await baseline($0) },
     ]
   }
@@ -155,6 +163,44 @@ struct ProgrammeParts: Sendable {
       holds: true, evidence: references(try await entries(.onboardingStateChanged, org: subject)))
   }
 
+  private func referencesOnly(_ subject: ProofSubject) async throws -> ProofFinding {
+    let org = try await org(subject)
+    let (rows, credentials) = try await store.read { tx in
+      (try CredentialsRecords.texts(of: org.id, in: tx), try CredentialsRecords.all(of: org.id, in: tx))
+    }
+    let scanner = try watch.current()
+    let withValue = rows.filter { !scanner.scan(Array($0.utf8)).findings.isEmpty }.count
+    let verdict = try await hygiene.verdict(at: clock.now)
+    let found = verdict.checks.first { $0.layer == .exactValues }?.found
+    let plain = Set(verdict.tooPlain)
+    let unseen = credentials.filter { plain.contains($0.place.key) }.count
+    let seen = try await entries([.credentialSet, .credentialRotated], org: org)
+    return ProofFinding(
+      "Of the \(verdict.values) values that are known, in any form, \(found ?? 0) of the \(verdict.items) entries of "
+        + "the log and \(withValue) of \(rows.count) rows of credentials of '\(org.slug)' hold one; \(unseen) of its "
+        + "\(credentials.count) credentials are too plain to be looked for",
+      holds: found == 0 && withValue == 0 && unseen == 0 && !credentials.isEmpty, evidence: references(seen))
+  }
+
+  private func transition(_ subject: ProofSubject) async throws -> ProofFinding {
+    let org = try await org(subject)
+    let ended = try await entries([.operationEnded], org: org, limit: Self.operationsMax)
+      .filter { $0.entry.data["operation"]?.stringValue == RotationSteps.kind }
+    guard let newest = ended.first(where: { $0.entry.data["outcome"] == "succeeded" }) ?? ended.first else {
+      return ProofFinding(
+        "No rotation of a credential of '\(org.slug)' has ended, and a plan shows nothing; it is: "
+          + rotationSteps.joined(separator: ", "), holds: false, evidence: [])
+    }
+    let asked = try await entries([.credentialRotated], org: org, limit: Self.operationsMax)
+      .filter { $0.entry.data["operation"]?.stringValue == newest.entry.act }
+    let outcome = newest.entry.data["outcome"]?.stringValue ?? "nothing"
+    let kind = asked.last?.entry.data["class"]?.stringValue ?? "unknown"
+    return ProofFinding(
+      "A rotation of \(newest.entry.subject?.id ?? "a credential") to a value of the class \(kind) ended: \(outcome); "
+        + "its steps are " + rotationSteps.joined(separator: ", "),
+      holds: outcome == "succeeded", evidence: references([newest] + asked))
+  }
+
   private func handoff(_ subject: ProofSubject) async throws -> ProofFinding {
     let view = try await onboarding.handoff(org: try await org(subject).slug)
     return ProofFinding(
@@ -203,6 +249,8 @@ struct ProgrammeParts: Sendable {
   }
 
   private static let entriesMax = 5
+  /// Of so many operations of an Org a rotation is looked for.
+  private static let operationsMax = 200
 
   private func entries(_ kind: EvidenceKind, subject: String) async throws -> [EvidenceRecord] {
     let filter = EvidenceFilter(kind: kind, subjectID: subject)
@@ -210,8 +258,14 @@ struct ProgrammeParts: Sendable {
   }
 
   private func entries(_ kind: EvidenceKind, org subject: ProofSubject) async throws -> [EvidenceRecord] {
-    let filter = EvidenceFilter(kind: kind, org: try await org(subject).id.text)
-    return try await store.read { tx in try evidence.list(limit: Self.entriesMax, filter: filter, in: tx) }
+    try await entries([kind], org: try await org(subject))
+  }
+
+  private func entries(
+    _ kinds: [EvidenceKind], org: OrgView, limit: Int = Self.entriesMax
+  ) async throws -> [EvidenceRecord] {
+    let filter = EvidenceFilter(kinds: kinds, org: org.id.text)
+    return try await store.read { tx in try evidence.list(limit: limit, filter: filter, in: tx) }
   }
 
   private func references(_ records: [EvidenceRecord]) -> [EvidenceReference] {

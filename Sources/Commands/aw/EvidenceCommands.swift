@@ -108,6 +108,7 @@ struct EvidenceCommands: AsyncParsableCommand {
       }
       let mark = report.completeness.isContradicted ? "✗" : "·"
       Console.line("\(mark) Completeness: \(report.completeness.says). \(EvidenceCompleteness.always)")
+      for line in report.completeness.heartbeats { Console.line("· Completeness: \(line)") }
     }
   }
 

@@ -50,6 +50,10 @@ public struct EvidenceCompleteness: Sendable, Codable, Equatable {
   public let size: Int?
   public let at: Timestamp?
   public let says: String
+  /// How many control planes wrote heartbeats; nil, as `gaps`, for a bundle and for a log that is not intact.
+  public internal(set) var sources: Int?
+  /// Where their heartbeats are missing. That contradicts nobody: `isContradicted` is of witnesses alone.
+  public internal(set) var gaps: [EvidenceGap]?
 
   public var isContradicted: Bool { verdict == .truncated || verdict == .forked }
 

@@ -12,6 +12,7 @@ public struct EvidenceVerifier {
   private var used: Set<String> = []
   /// For each entry: the hash that belongs to the signed root, as far as it can be told.
   private var leaves: [MerkleHash] = []
+  private var beats: [EvidenceBeat] = []
   /// Tiles whose hash file and entries differ and for which the level above does not decide.
   private var undecided: [(index: Int, hashes: [MerkleHash], entries: [MerkleHash])] = []
 
@@ -69,6 +70,8 @@ public struct EvidenceVerifier {
     }
     try checkUpperLevels(rootFits: rootFits)
     try checkOtherFiles()
+    // What was changed says nothing of when a control plane was there.
+    if report.isIntact { report.completeness.look(at: beats, newest: report.newest.flatMap { Timestamp($0) }) }
   }
 
   private mutating func problem(_ file: String, _ entry: Int?, _ what: String) {
@@ -177,6 +180,7 @@ public struct EvidenceVerifier {
       do throws(EvidenceEntry.Unreadable) {
         let parsed = try EvidenceEntry(parsing: entry, index: Int64(first + offset))
         if first + offset == size - 1 { report.newest = parsed.at.description }
+        if let beat = EvidenceBeat(parsed) { beats.append(beat) }
       } catch {
         problem(name, first + offset, error.what)
       }

@@ -108,6 +108,20 @@ public enum CredentialsRecords {
     try tx.run("SELECT * FROM credential WHERE org = ? AND removed_at IS NULL ORDER BY surface", [.id(org)]).map(read)
   }
 
+  /// Whatever text is kept of an Org's credentials, those that were removed and that wait included, a row each: for who
+  /// looks for values in it.
+  public static func texts(of org: OrgID, in tx: Transaction) throws -> [String] {
+    let columns = ["class", "ref", "place", "fingerprint", "set_by", "resolved", "validation", "gate", "settings"]
+    let tables = [
+      ("credential", columns), ("credential_spare", columns), ("credential_intake", ["purpose", "envelope"]),
+    ]
+    return try tables.flatMap { table, columns in
+      try tx.run("SELECT \(columns.joined(separator: ", ")) FROM \(table) WHERE org = ?", [.id(org)]).map { row in
+        try columns.compactMap { try row.optionalText($0) }.joined(separator: "\n")
+      }
+    }
+  }
+
   /// Where AW put the values of all Orgs.
   static func places(in tx: Transaction) throws -> [Credential.Place] {
     try tx.run("SELECT place FROM credential WHERE removed_at IS NULL")

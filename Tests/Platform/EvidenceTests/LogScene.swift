@@ -111,6 +111,8 @@ struct Verdict: Hashable {
   let witness: String?
   let seen: Int?
   let seenAt: Timestamp?
+  let sources: Int?
+  let gaps: [EvidenceGap]?
 
   init(_ report: EvidenceReport) {
     size = report.size
@@ -120,6 +122,7 @@ struct Verdict: Hashable {
     leftovers = Set(report.leftovers)
     entries = report.entries
     completeness = report.completeness.verdict
+    (sources, gaps) = (report.completeness.sources, report.completeness.gaps)
     (witness, seen, seenAt) = (report.completeness.witness, report.completeness.size, report.completeness.at)
   }
 }

@@ -190,6 +190,54 @@ def compare(cosigned, root):
     return completeness("witnessed", cosigned, "what the witness saw is here; of later entries nothing is known")
 
 
+# Heartbeats: when a control plane that had not ended wrote none, or counted some that are not there.
+
+
+def milliseconds(at):
+    seconds = datetime.datetime.strptime(at[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    return int(seconds) * 1000 + int((at[20:-1] + "000")[:3])
+
+
+def parse_beat(entry):
+    """None for an entry that is no heartbeat."""
+    value = json.loads(entry)
+    data = value["data"]
+    if value["kind"] != "evidence.heartbeat" or not isinstance(data, dict):
+        return None
+    number, every = data.get("number"), data.get("everySeconds")
+    if not isinstance(data.get("node"), str) or type(number) is not int or type(every) is not int:
+        return None
+    if not 1 <= number <= 2**53 - 1 or not 1 <= every <= 31_536_000:
+        return None
+    if data.get("phase") not in ("began", "goes-on", "ended"):
+        return None
+    ended = data["phase"] == "ended"
+    return {"source": data["node"], "number": number, "at": value["at"], "every": every, "ended": ended}
+
+
+def is_late(beat, at):
+    passed = milliseconds(at) - milliseconds(beat["at"])
+    return not beat["ended"] and passed > beat["every"] * 1500
+
+
+def find_gaps(beats, newest):
+    before, gaps = {}, []
+
+    def gap(source, since, until, missing, is_open):
+        gaps.append({"source": source, "since": since, "until": until, "missing": missing, "isOpen": is_open})
+
+    for beat in beats:
+        last = before.get(beat["source"])
+        before[beat["source"]] = beat
+        missing = max(0, beat["number"] - (last["number"] if last else 0) - 1)
+        if missing or (last and is_late(last, beat["at"])):
+            gap(beat["source"], last["at"] if last else None, beat["at"], missing, False)
+    for source in sorted(before):
+        if newest is not None and is_late(before[source], newest):
+            gap(source, before[source]["at"], newest, 0, True)
+    return gaps
+
+
 # The proofs of RFC 6962.
 
 
@@ -279,7 +327,7 @@ class Verifier:
         self.directory = directory
         self.problems, self.leftovers, self.used = [], [], set()
         self.size, self.root, self.newest = 0, b"", None
-        self.leaves, self.undecided = [], []
+        self.leaves, self.undecided, self.beats = [], [], []
         self.completeness = UNKNOWN
 
     def problem(self, file, entry, what):
@@ -327,6 +375,10 @@ class Verifier:
             self.completeness = compare(cosigned, tree_root(self.leaves[: cosigned["size"]]))
         self.check_upper_levels()
         self.check_other_files()
+        if not self.problems:
+            sources = len({beat["source"] for beat in self.beats})
+            gaps = find_gaps(self.beats, self.newest)
+            self.completeness = {**self.completeness, "sources": sources, "gaps": gaps}
 
     def read_tile(self, kind, index, count):
         wanted = tile_name(kind, index, count)
@@ -359,8 +411,12 @@ class Verifier:
             what = entry_problem(entry, first + offset)
             if what:
                 self.problem(name, first + offset, what)
-            elif first + offset == self.size - 1:
+                continue
+            if first + offset == self.size - 1:
                 self.newest = json.loads(entry)["at"]
+            beat = parse_beat(entry)
+            if beat:
+                self.beats.append(beat)
         return [leaf_hash(entry) for entry in entries]
 
     def read_leaves(self):

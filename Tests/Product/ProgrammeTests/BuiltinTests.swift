@@ -28,7 +28,7 @@ struct BuiltinTests {
   private static let released = [
     "sha256:0188a5308af9",
     "sha256:03ac67416b67",
-    "sha256:d733722efa91",
+    "sha256:2659c6ac1497",
     "sha256:f4a5c5c3e02f",
     "sha256:85617183d8e5",
     "sha256:6139e9a55f70",

@@ -50,7 +50,8 @@ extension FleetRoutes {
     values["path"] = .string(view.path.words)
     values["facts"] = .array(Self.facts(view))
     values["chain"] = .array(Self.chain(view))
-    values["operation"] = view.operation.map(Self.operation) ?? .null
+    let names = try await ActorNames(of: [view.operation?.actor], in: reader.store)
+    values["operation"] = view.operation.map { Self.operation($0, names) } ?? .null
     values["operationRuns"] = .bool(view.operation?.isFinished == false)
     values["id"] = .string(view.id.text)
     values["mayAct"] = .bool(request.caller?.role == .owner)
@@ -101,7 +102,7 @@ extension FleetRoutes {
     }
   }
 
-  static func operation(_ operation: OperationView) -> JSONValue {
+  static func operation(_ operation: OperationView, _ names: ActorNames) -> JSONValue {
     let failure: JSONValue =
       operation.failure.map { failure in
         [
@@ -110,7 +111,8 @@ extension FleetRoutes {
       } ?? .null
     return [
       "id": .string(operation.id.text), "kind": .string(operation.kind), "state": .string(operation.state.rawValue),
-      "at": .string(operation.updatedAt.description), "actor": .string(operation.actor), "failure": failure,
+      "at": .string(operation.updatedAt.description), "actor": .string(names.words(for: operation.actor)),
+      "failure": failure,
       "steps": .array(
         operation.steps.map { step in
           [

@@ -1,3 +1,4 @@
+import Access
 import Basics
 import Web
 
@@ -10,12 +11,13 @@ extension FleetRoutes {
     let page = try await reader.page(
       of: try await reader.rows(), BoardFilter(org: org.slug), sort: .worst, limit: Self.placedShown, after: nil)
     let running = page.items.compactMap(\.operation).first { !$0.isFinished }
+    let names = try await ActorNames(of: [running?.actor], in: reader.store)
     return Page.Section(
       template: "fleet/org-instances",
       values: [
         "org": .string(org.slug.text), "placed": .array(page.items.map { Self.row($0) }),
         "hasPlaced": .bool(!page.items.isEmpty), "hasMore": .bool(page.next != nil),
-        "operation": running.map(Self.operation) ?? .null,
+        "operation": running.map { Self.operation($0, names) } ?? .null,
       ])
   }
 }

@@ -26,10 +26,11 @@ extension FleetRoutes {
     let wanted = ListingRequest(limit: Self.timelineItems, after: try request.listing().after)
     let read = try await reader.timeline(of: slug, before: try Self.index(wanted.after), limit: wanted.readLimit)
     let page = Listing(read, for: wanted) { [String($0.index)] }
+    let names = try await ActorNames(of: page.items.map(\.actor), in: reader.store)
     let address = "/instances/\(slug)/timeline"
     var values: [String: JSONValue] = [
       "slug": .string(slug.text), "isOlder": .bool(wanted.after != nil),
-      "items": .array(page.items.map(Self.event)), "hasItems": .bool(!page.items.isEmpty),
+      "items": .array(page.items.map { Self.event($0, names) }), "hasItems": .bool(!page.items.isEmpty),
       "first": .string(wanted.after == nil ? "" : address),
       "next": .string(page.next.map { "\(address)?cursor=\($0.text)" } ?? ""),
     ]
@@ -53,11 +54,11 @@ extension FleetRoutes {
 
   // MARK: - Events
 
-  private static func event(_ item: TimelineItem) -> JSONValue {
+  private static func event(_ item: TimelineItem, _ names: ActorNames) -> JSONValue {
     var values: [String: JSONValue] = [
       "index": .integer(item.index), "at": .string(item.at.description), "moment": .string(PlotFrame.moment(item.at)),
       "sort": .string(item.sort.rawValue), "title": .string(item.sort == .status ? "Its status changed." : item.title),
-      "actor": .string(item.actor),
+      "actor": .string(names.words(for: item.actor)),
       "reason": .string(item.reason ?? ""),
     ]
     if item.to != nil, item.sort != .link {
