@@ -14,7 +14,8 @@ extension EventType {
 
 /// What approvals and emergencies mean to the other rooms.
 enum ApprovalParts {
-  /// The acts that a rule can make need two people. All that is decisive about one is in its `Act`, not only in its body.
+  /// The acts that a rule can make need two people. All that is decisive about one is in its `Act`, not only in its
+  /// body.
   static let kinds: [EvidenceKind] = [
     .instanceRemovalRequested, .hostRemoved, .credentialRemoved, .sealingKeyRotated, .authorityRotated,
     .evidenceErased,

@@ -62,7 +62,8 @@ public final class ControlPlane: Sendable {
 
   /// Every migration of every room, in the order in which rooms stand on each other.
   public static let migrations =
-    EvidenceLog.migrations + AccessRecords.migrations + ApprovalRecords.migrations + WorkRecords.migrations + WebRecords.migrations
+    EvidenceLog.migrations + AccessRecords.migrations + ApprovalRecords.migrations + WorkRecords.migrations
+    + WebRecords.migrations
     + EventOutbox.migrations + FleetRecords.migrations + AlertsRecords.migrations + DeploymentRecords.migrations
     + CredentialsRecords.migrations + OnboardingRecords.migrations + ProgrammeRecords.migrations
 

@@ -10,7 +10,8 @@ extension EvidenceKind {
 /// The one place where acts are authorised, carried out and recorded.
 ///
 /// An act is one transaction: authorise, guardrails, the body changes state, the evidence is appended, the approval of
-/// others is used up if a rule asks for it, commit, actions after the commit. If any part fails nothing has changed. There is no act without evidence.
+/// others is used up if a rule asks for it, commit, actions after the commit. If any part fails nothing has changed.
+/// There is no act without evidence.
 public struct Acts: Sendable {
   private let store: Store
   private let evidence: EvidenceLog
