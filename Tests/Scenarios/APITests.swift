@@ -242,6 +242,13 @@ struct APITests {
     "POST /api/v1/instances/{instance}/restart": ("/instances/acme-main/restart", nil),
     "POST /api/v1/instances/{instance}/path": ("/instances/acme-main/path", ["kind": "aw-gateway"]),
     "POST /api/v1/authority/rotate": ("/authority/rotate", [:]),
+    "POST /api/v1/approval-rules": (
+      "/approval-rules",
+      [
+        "kind": "host.removed", "minutes": 60, "separateExecutor": false,
+        "roles": [["name": "second", "people": []]],
+      ]
+    ),
     "POST /api/v1/operators": ("/operators", ["name": "later", "role": "viewer"]),
     "POST /api/v1/operators/{name}/sign-in-link": ("/operators/ada/sign-in-link", nil),
   ]
@@ -249,6 +256,10 @@ struct APITests {
   private static let personal: Set<String> = Programming.personal.union([
     "POST /api/v1/tokens", "DELETE /api/v1/tokens/{id}", "POST /api/v1/gates", "POST /api/v1/operators/{name}/suspend",
     "POST /api/v1/orgs/{org}/onboarding/exceptions/{key}/approve",
+    "POST /api/v1/approvals/{id}/approve", "POST /api/v1/approvals/{id}/refuse", "POST /api/v1/emergencies",
+    "POST /api/v1/emergencies/{id}/review",
+    // There is no rule to take away.
+    "DELETE /api/v1/approval-rules/{kind}",
     // Nothing is rotated yet, so there is nothing to abandon or to retire.
     "POST /api/v1/authority/abandon",
     "POST /api/v1/orgs/{org}/credentials/{surface}/retire",

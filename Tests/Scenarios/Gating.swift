@@ -41,8 +41,20 @@ struct Gating: Sendable {
     let link = try await access.signInLink(for: try Slug("ada"), reason: "setup")
     let session = try await access.signIn(link: link.secret, client: "test")
     let name = try Slug("t-" + Hex.encode([UInt8].random(count: 4)))
-    let token = try await access.makeToken(
-      name, role: .owner, lifetime: .seconds(3_600), as: .operator(session.session.operatorID))
+    try await self.init(scene, as: session.session.operatorID, name)
+  }
+
+  /// By a token of another owner.
+  init(in scene: Scene, inviting name: String) async throws {
+    let (access, name) = (scene.control.access, try Slug(name))
+    let link = try await access.invite(name, role: .owner, as: .system("local"))
+    let person = try await access.setPassword(Secret("a long password of \(name)"), link: link.secret)
+    try await self.init(scene, as: person.id, try Slug("t-\(name)"))
+  }
+
+  private init(_ scene: Scene, as person: OperatorID, _ name: Slug) async throws {
+    let token = try await scene.control.access.makeToken(
+      name, role: .owner, lifetime: .seconds(3_600), as: .operator(person))
     let path = scene.directory + "/\(name)"
     try token.secret.withText { try $0.write(toFile: path, atomically: true, encoding: .utf8) }
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)

@@ -22,6 +22,8 @@ public struct APIClient: Sendable {
   /// What a person knows it by.
   public let shown: String
   private let token: Secret?
+  /// The approval of others that acts name, by its id.
+  public var approval: String?
 
   /// - Throws: `contextCorrupt` when the token's file cannot be read.
   public init(_ context: ContextFile) throws {
@@ -97,6 +99,7 @@ public struct APIClient: Sendable {
 
   private func authorised(_ request: HTTPClientRequest) -> HTTPClientRequest {
     var request = request
+    if let approval { request.headers.add(name: "aw-approval", value: approval) }
     if let token { token.withText { request.headers.add(name: "authorization", value: "Bearer \($0)") } }
     return request
   }

@@ -42,6 +42,7 @@ public final class ControlPlane: Sendable {
   let onboardingLedger: OnboardingLedger
   let intake: IntakeService
   public let programme: ProgrammeService
+  public let approvals: ApprovalService
   let alertsEngine: AlertsEngine
   /// Names this deployment in the events that it sends.
   let eventSource: String
@@ -62,7 +63,8 @@ public final class ControlPlane: Sendable {
 
   /// Every migration of every room, in the order in which rooms stand on each other.
   public static let migrations =
-    EvidenceLog.migrations + AccessRecords.migrations + WorkRecords.migrations + WebRecords.migrations
+    EvidenceLog.migrations + AccessRecords.migrations + ApprovalRecords.migrations + WorkRecords.migrations
+    + WebRecords.migrations
     + EventOutbox.migrations + FleetRecords.migrations + AlertsRecords.migrations + DeploymentRecords.migrations
     + CredentialsRecords.migrations + OnboardingRecords.migrations + ProgrammeRecords.migrations
 
@@ -169,10 +171,15 @@ public final class ControlPlane: Sendable {
     onboardingLedger = ledger
     let builtin = try BuiltinProgramme.load()
     let (signers, founded) = (settings.signers.of("\(deployment)"), DeploymentRecords.founded(deployment))
+    let needed = Approvals(kinds: ApprovalParts.kinds, person: { signers.person(of: $0.text) })
     acts = Acts(
       store: store, evidence: evidence,
       guardrails: [ProgrammeService.guardrail(signers, builtin, founded: founded)] + Guardrails.all
-        + CredentialGuardrails.all, clock: clock, logger: logger)
+        + CredentialGuardrails.all, approvals: needed, clock: clock, logger: logger)
+    approvals = ApprovalService(
+      acts: acts, store: store, approvals: needed, clock: clock,
+      told: { try outbox.append(ApprovalParts.event($0, at: $1), in: $2) },
+      changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
     if let vendors = settings.vendors { try settings.endpoints.check(apartFrom: vendors) }
     let credentials = CredentialsService(
       acts: acts, store: store, sealed: vault,
@@ -228,7 +235,7 @@ public final class ControlPlane: Sendable {
     programme = ProgrammeService(
       acts: acts, store: store, evidence: evidence, trust: signers, builtin: builtin, founded: founded,
       proofs: parts.proofs, hygiene: { [hygiene] tx in try hygiene.newest(in: tx).map { HygieneSummary($0) } },
-      scoped: parts.scoped, clock: clock,
+      scoped: parts.scoped, tasks: ApprovalParts.tasks, clock: clock,
       changed: { feed.publish(LiveEvent(topic: ProgrammeRoutes.topic)) })
     runs.set(InstanceRuns(store: store, fleet: fleet, onboarding: onboarding))
     self.rotation = RotationService(credentials: credentials, engine: engine)
@@ -296,7 +303,7 @@ public final class ControlPlane: Sendable {
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes
-        + programmePages.routes,
+        + programmePages.routes + ApprovalRoutes(service: approvals).routes,
       rooms: [
         try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
         try ProgrammePages.pages(), evidenceRoutes.pages, accessRoutes.pages,

@@ -85,6 +85,14 @@ enum EvidenceProfiles {
     programme.warning-waived: entry id, sequence word, account id, packet digest, warning id, until time, reason text
     programme.superseded: entry id, sequence word, account id, packet digest, by word, reason text
     evidence.heartbeat: node word, number number, everySeconds number, phase word
+    approval.rule-set: kind word, minutes number, separateExecutor flag, roles parts
+    approval.rule-removed: kind word
+    approval.requested: kind word, digest digest, requester word, expires time
+    approval.given approval.refused: kind word, digest digest, note text
+    approval.used: kind word, digest digest, requester word, approvers word
+    emergency.opened: reason text, until time
+    emergency.used: kind word, digest digest
+    emergency.reviewed: note text
     evidence.withheld: entry number, kind word, found parts
     evidence.scanned: outcome word, verdict parts
     evidence.reviewed: entry number, reason text

@@ -32,7 +32,7 @@ struct AW: AsyncParsableCommand {
         subcommands: [
           OrgCommands.self, BaselineCommands.self, HandoffCommands.self, CredentialCommands.self, GateCommands.self,
           ProgrammeCommands.self, ProveCommand.self, HostCommands.self, InstanceCommands.self, PathCommands.self,
-          AuthorityCommands.self,
+          AuthorityCommands.self, ApprovalCommands.self, EmergencyCommands.self,
           OperatorCommands.self, VaultCommands.self,
         ]),
     ])

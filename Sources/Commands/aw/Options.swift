@@ -48,15 +48,25 @@ struct ActOptions: ParsableArguments {
   @OptionGroup var context: ContextOptions
   @OptionGroup var rehearsal: RehearsalOptions
   @OptionGroup var output: OutputOptions
+  @Option(help: "The approval of others that it uses, if it needs one: see 'aw approval list'.") var approval: String?
 
   var isRehearsal: Bool { rehearsal.dryRun }
+
+  /// Names the approval with what it sends.
+  var client: APIClient {
+    get throws {
+      var client = try context.client
+      client.approval = try approval.map(Typed.id)
+      return client
+    }
+  }
 
   /// Asks for the act. Of a rehearsal it shows the plan and answers nil: then there is nothing more to say.
   func send(
     _ method: APIClient.Method, _ path: String, query: [(String, String?)] = [],
     body: (any Encodable & Sendable)? = nil
   ) async throws -> JSONValue? {
-    let answer = try await context.client.send(method, path, query: [rehearsal.query] + query, body: body)
+    let answer = try await client.send(method, path, query: [rehearsal.query] + query, body: body)
     guard isRehearsal else { return answer }
     try Console.show(answer.decode(Plan.self), json: output.json)
     return nil
@@ -83,6 +93,14 @@ enum Typed {
       throw AWError(.usage, "\(text.quoted) is no time.", next: "Write it like 2026-12-24T00:00:00Z.")
     }
     return time
+  }
+
+  /// - Throws: `usage` for what is no identifier.
+  static func id(_ text: String) throws(AWError) -> String {
+    guard let id = ID<Never>(text) else {
+      throw AWError(.usage, "\(text.quoted) is no id.", next: "Copy it from the list: it has 36 characters.")
+    }
+    return id.text
   }
 
   /// `name=value`, once for each; the last of a name counts.

@@ -9,19 +9,26 @@ extension EvidenceKind {
 
 /// The one place where acts are authorised, carried out and recorded.
 ///
-/// An act is one transaction: authorise, guardrails, the body changes state, the evidence is appended, commit, actions
-/// after the commit. If any part fails nothing has changed. There is no act without evidence.
+/// An act is one transaction: authorise, guardrails, the body changes state, the evidence is appended, the approval of
+/// others is used up if a rule asks for it, commit, actions after the commit. If any part fails nothing has changed.
+/// There is no act without evidence.
 public struct Acts: Sendable {
   private let store: Store
   private let evidence: EvidenceLog
   private let guardrails: [Guardrail]
+  private let approvals: Approvals?
   private let clock: WallClock
   private let logger: Logger
 
-  public init(store: Store, evidence: EvidenceLog, guardrails: [Guardrail], clock: WallClock, logger: Logger) {
+  /// - Parameter approvals: what asks for other people; nil asks for nobody.
+  public init(
+    store: Store, evidence: EvidenceLog, guardrails: [Guardrail], approvals: Approvals? = nil, clock: WallClock,
+    logger: Logger
+  ) {
     self.store = store
     self.evidence = evidence
     self.guardrails = guardrails
+    self.approvals = approvals
     self.clock = clock
     self.logger = logger
   }
@@ -39,14 +46,17 @@ public struct Acts: Sendable {
     _ act: Act, as actor: Actor, dryRun: Bool = false,
     _ body: @escaping @Sendable (Transaction, inout ActContext) throws -> Value
   ) async throws -> Value {
-    let now = clock.now
+    let (now, named) = (clock.now, Approvals.named)
     let fresh = ActContext(id: .make(at: now), at: now)
     do {
       return try await store.write { tx in
         try authorise(act, actor, at: now, in: tx)
+        // Asked before the body, which may change the rule.
+        let rule = try approvals?.rule(for: act, in: tx)
         var context = fresh
         let value = try body(tx, &context)
         try record(act, actor, context, in: tx)
+        if let rule { try consent(to: act, actor, context, rule, named, in: tx) }
         context.afterCommitActions.forEach(tx.afterCommit)
         if dryRun { throw Rehearsed(value: value) }
         return value
@@ -56,6 +66,9 @@ public struct Acts: Sendable {
     } catch let refused as Refused {
       if dryRun { throw refused.error }
       throw await recorded(refused, act, actor, fresh)
+    } catch let wanting as Approvals.Wanting {
+      if dryRun { throw ApprovalErrors.required(wanting, nil) }
+      throw await asked(wanting, act, actor, fresh)
     } catch let refusal as Refusal {
       if dryRun { throw refusal.error }
       throw await recorded(Refused(error: refusal.error, by: "rule"), act, actor, fresh)
@@ -94,6 +107,27 @@ public struct Acts: Sendable {
     throw Refused(error: error, by: "policy")
   }
 
+  /// Holds the act, as it was carried out, against the rule that asks for another person.
+  private func consent(
+    to act: Act, _ actor: Actor, _ context: ActContext, _ rule: ApprovalRule, _ named: ApprovalID?,
+    in tx: Transaction
+  ) throws {
+    let subject = act.subject ?? context.subject
+    let exact = ApprovedAct(
+      kind: act.kind.id, subject: subject.map { "\($0.type)/\($0.id)" }, org: act.org ?? context.org,
+      details: act.details)
+    do {
+      guard let used = try approvals?.consent(to: exact, by: actor, under: rule, naming: named, at: context.at, in: tx)
+      else { return }
+      let entry = EvidenceEntry(
+        kind: used.kind, at: context.at, actor: actor.text, subject: used.subject, org: exact.org,
+        act: context.id.text, data: used.data)
+      try append(entry, secrets: .refuse, in: tx)
+    } catch let error as AWError where error.code.id.hasPrefix("approval.") {
+      throw Refused(error: error, by: "approval")
+    }
+  }
+
   private func record(_ act: Act, _ actor: Actor, _ context: ActContext, in tx: Transaction) throws {
     let details = act.details.objectValue ?? ["details": act.details]
     let entry = EvidenceEntry(
@@ -118,6 +152,33 @@ public struct Acts: Sendable {
   }
 
   // MARK: - Refusals
+
+  /// Leaves a request for approval in the place of an act, and returns the error that names it.
+  private func asked(
+    _ wanting: Approvals.Wanting, _ act: Act, _ actor: Actor, _ context: ActContext
+  ) async -> AWError {
+    guard let approvals else { return ApprovalErrors.required(wanting, nil) }
+    do {
+      let approval = try await store.write { tx in
+        let (approval, isNew) = try approvals.request(wanting, at: context.at, in: tx)
+        if isNew {
+          let entry = EvidenceEntry(
+            kind: .approvalRequested, at: context.at, actor: actor.text, subject: approval.subject,
+            org: wanting.act.org, act: context.id.text,
+            data: [
+              "kind": .string(wanting.act.kind), "digest": .string(approval.digest),
+              "requester": .string(approval.requester.text), "expires": .string(approval.expiresAt.description),
+            ])
+          try append(entry, in: tx)
+        }
+        return approval
+      }
+      let refused = Refused(error: ApprovalErrors.required(wanting, approval.id), by: "approval")
+      return await recorded(refused, act, actor, context)
+    } catch {
+      return AWError.wrapping(error, doing: "Leaving a request for approval")
+    }
+  }
 
   /// Records a refusal and returns the error for the caller. The refusal stands when the record fails.
   private func recorded(_ refused: Refused, _ act: Act, _ actor: Actor, _ context: ActContext) async -> AWError {
@@ -152,7 +213,7 @@ public struct Acts: Sendable {
 
   private struct Refused: Error {
     let error: AWError
-    /// `policy`, `guardrail`, `rule` or `hygiene`.
+    /// `policy`, `guardrail`, `approval`, `rule` or `hygiene`.
     let by: String
   }
 }

@@ -48,6 +48,16 @@ extension ErrorCode {
 
   public static let credentialClassRefused = ErrorCode("guardrail.credential-class", http: 403, exit: 4)
 
+  // Approvals
+  public static let approvalRequired = ErrorCode("approval.required", http: 403, exit: 4)
+  public static let approvalUnknown = ErrorCode("approval.unknown", http: 404)
+  public static let approvalStale = ErrorCode("approval.stale", http: 403, exit: 4)
+  public static let approvalUsed = ErrorCode("approval.used", http: 403, exit: 4)
+  public static let approvalExpired = ErrorCode("approval.expired", http: 403, exit: 4)
+  public static let approvalDenied = ErrorCode("approval.refused", http: 403, exit: 4)
+  public static let approvalSelfGiven = ErrorCode("approval.self-given", http: 403, exit: 4)
+  public static let approvalNoPerson = ErrorCode("approval.no-person", http: 403, exit: 4)
+
   // The programme
   public static let programmeScopeClosed = ErrorCode("guardrail.programme-scope", http: 403, exit: 4)
   public static let programmeSequenceUnknown = ErrorCode("programme.sequence-unknown", http: 404)
@@ -237,6 +247,8 @@ extension ErrorCode {
     vaultUnreachable, vaultRefused, credentialFrozen, credentialEnvelope, intakeUnknown, intakeExpired, intakeReplaced,
     intakeReused, baselineUnknown, baselineKeyUnknown, baselineWeaker, baselineUnapproved, baselineExceptionExpired,
     baselineExceptionUnknown, handoffNotReady, handoffOpen, handoffRefused, handoffStale,
+    approvalRequired, approvalUnknown, approvalStale, approvalUsed, approvalExpired, approvalDenied, approvalSelfGiven,
+    approvalNoPerson,
     programmeScopeClosed, programmeSequenceUnknown, programmePacketInvalid, programmePacketStale, programmeSigners,
     programmeNoAuthor, programmeDecisionRefused, programmeSelfGiven, programmeGateOrder, programmeGateBlocked,
     programmeDecisionUsed, programmeCheckpointTaken, programmeWarningUnknown,

@@ -31,6 +31,8 @@ public struct ProgrammeService: Sendable {
   let hygiene: @Sendable (Transaction) throws -> HygieneSummary?
   /// The newest evidence that reached a scope.
   let scoped: @Sendable (Transaction) throws -> [ScopedEvidence]
+  /// What waits for a person beside the gates.
+  let tasks: @Sendable (Transaction) throws -> [ReviewTask]
   let clock: WallClock
   let changed: @Sendable () -> Void
 
@@ -38,12 +40,13 @@ public struct ProgrammeService: Sendable {
     acts: Acts, store: Store, evidence: EvidenceLog, trust: ProgrammeTrust, builtin: BuiltinProgramme,
     founded: Timestamp, proofs: [String: ProofCheck] = [:],
     hygiene: @escaping @Sendable (Transaction) throws -> HygieneSummary? = { _ in nil },
-    scoped: @escaping @Sendable (Transaction) throws -> [ScopedEvidence] = { _ in [] }, clock: WallClock,
+    scoped: @escaping @Sendable (Transaction) throws -> [ScopedEvidence] = { _ in [] },
+    tasks: @escaping @Sendable (Transaction) throws -> [ReviewTask] = { _ in [] }, clock: WallClock,
     changed: @escaping @Sendable () -> Void
   ) {
     (self.acts, self.store, self.evidence, self.trust, self.builtin) = (acts, store, evidence, trust, builtin)
     (self.founded, self.proofs, self.hygiene, self.clock) = (founded, proofs, hygiene, clock)
-    (self.scoped, self.changed) = (scoped, changed)
+    (self.scoped, self.tasks, self.changed) = (scoped, tasks, changed)
   }
 
   // MARK: - Looking
@@ -58,7 +61,8 @@ public struct ProgrammeService: Sendable {
       let summary = EvidenceSummary(entries: size, hygiene: try hygiene(tx))
       return ProgrammeBoard(
         .init(
-          try entries(in: tx), trust, plain: builtin.plain, evidence: summary, scoped: try scoped(tx)), at: now,
+          try entries(in: tx), trust, plain: builtin.plain, evidence: summary, tasks: try tasks(tx),
+          scoped: try scoped(tx)), at: now,
         since: since)
     }
   }

@@ -27,16 +27,19 @@ struct AccessWorld: Sendable {
 
   /// Opens a world, hands it over, and removes it.
   static func with(
-    _ engine: TestEngine = .sqlite, guardrails: [Guardrail] = [], _ body: (AccessWorld) async throws -> Void
+    _ engine: TestEngine = .sqlite, guardrails: [Guardrail] = [], approvals: Approvals? = nil,
+    _ body: (AccessWorld) async throws -> Void
   ) async throws {
     try await TestStores.withLocation(engine) { location in
       let store = try await Store.open(
-        location, migrations: EvidenceLog.migrations + AccessRecords.migrations, logger: TestStores.logger)
+        location, migrations: EvidenceLog.migrations + AccessRecords.migrations + ApprovalRecords.migrations,
+        logger: TestStores.logger)
       var folder = ""
       if case .sqlite(let path) = location { folder = (path as NSString).deletingLastPathComponent }
       let (clock, evidence) = (TestClock(), EvidenceLog())
       let acts = Acts(
-        store: store, evidence: evidence, guardrails: guardrails, clock: clock.wall, logger: TestStores.logger)
+        store: store, evidence: evidence, guardrails: guardrails, approvals: approvals, clock: clock.wall,
+        logger: TestStores.logger)
       let service = AccessService(
         store: store, acts: acts, csrfKey: Secret("csrf key of the tests, 32 bytes."), clock: clock.wall,
         logger: TestStores.logger, hasher: PasswordHasher(cost: cheap))

@@ -21,6 +21,11 @@ public enum Permission: String, Sendable, CaseIterable, Codable {
   case evidenceRead = "evidence.read"
   /// Scanning it, erasing fields, and letting stay what a scan found.
   case evidenceManage = "evidence.manage"
+  /// Which acts need two people.
+  case approvalManage = "approval.manage"
+  /// To be the other person: of an act, or of an emergency.
+  case approvalGive = "approval.give"
+  case emergencyOpen = "emergency.open"
 }
 
 /// What an actor counts as at this moment, as the database says inside the transaction of the act.
@@ -71,6 +76,7 @@ public enum Policy {
   private static func decideForSystem(_ permission: Permission) -> PolicyDecision {
     switch permission {
     case .tokenManage: .refused("Every token has a person behind it: AW itself makes none.")
+    case .approvalGive, .emergencyOpen: .refused("That takes a person, with an API token of their own or signed in.")
     default: .allowed
     }
   }

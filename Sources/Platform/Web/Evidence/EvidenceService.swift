@@ -66,7 +66,9 @@ public struct EvidenceService: Sendable {
   /// - Throws: `notFound`, `evidenceFieldUnknown` when it is not there or was erased, `usage` without a reason.
   public func erase(_ index: Int64, field: String, reason: String, as actor: Actor, dryRun: Bool = false) async throws {
     let (reason, log) = (try Self.reason(reason), log)
-    let act = Act(.evidenceManage, kind: .evidenceErased, subject: Self.subject(index))
+    let act = Act(
+      .evidenceManage, kind: .evidenceErased, subject: Self.subject(index),
+      details: ["entry": .integer(index), "field": .string(field), "reason": .string(reason)])
     try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       let record = try Self.record(index, log, tx)
       guard try log.erase(index, field: field, in: tx) else {
@@ -75,9 +77,6 @@ public struct EvidenceService: Sendable {
           next: "See 'aw evidence show \(index)'.")
       }
       context.org = record.entry.org
-      context.record("entry", .integer(index))
-      context.record("field", .string(field))
-      context.record("reason", .string(reason))
     }
   }
 

@@ -82,6 +82,8 @@ extension HTTPField.Name {
   }
 
   static let idempotencyKey = named("idempotency-key")
+  /// Names the approval of others that an act uses.
+  static let approval = named("aw-approval")
   static let idempotencyReplayed = named("idempotency-replayed")
   /// What a listener had last, when it comes back (WHATWG HTML, section 9.2).
   public static let lastEventID = named("last-event-id")

@@ -50,11 +50,21 @@ struct RequestRunner: Sendable {
       query: query,
       parameters: parameters(route, context), headers: request.headers, caller: proof?.caller, body: body,
       address: address, requestID: context.requestID, logger: context.logger)
-    let response = try await answer(route, webRequest)
+    let response = try await Approvals.$named.withValue(try approval(named: request)) {
+      try await answer(route, webRequest)
+    }
     return try render(response, webRequest, request)
   }
 
   // MARK: - Who and whether
+
+  /// - Throws: `usage` for what is no identifier, which must not count as none.
+  private func approval(named request: Request) throws -> ApprovalID? {
+    try request.headers[.approval].map { text in
+      guard let id = ApprovalID(text) else { throw WebErrors.usage("\(text.quoted) names no approval.") }
+      return id
+    }
+  }
 
   /// On a route for everybody a session that has ended counts as none, so that people can sign in again.
   private func proof(

@@ -29,7 +29,7 @@ extension IntakeService {
     let former = try await keys.present
     // In the vault before it is recorded, so that nobody is shown a key that is not there.
     let fresh = try await keys.make()
-    let act = Act(.credentialManage, kind: .sealingKeyRotated, subject: .init(type: "sealing-key", id: fresh.name))
+    let act = Act(.credentialManage, kind: .sealingKeyRotated, subject: .init(type: "sealing-key", id: former.name))
     do {
       let view = try await credentials.acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
         let now = context.at
@@ -46,6 +46,7 @@ extension IntakeService {
         try SealingKeyRecords.insert(.init(name: fresh.name, place: fresh.place, madeAt: now, retiredAt: nil), in: tx)
         let view = SealingKeyView(
           key: fresh.name, former: former.name, formerOpensUntil: now.advanced(by: CredentialLimits.sealingOverlap))
+        context.subject = EvidenceSubject(type: "sealing-key", id: fresh.name)
         context.record("former", .string(view.former))
         context.record("formerOpensUntil", .string(view.formerOpensUntil.description))
         return view

@@ -115,7 +115,11 @@ public struct AuthorityService: Service {
   private func record(
     _ before: AuthorityRotation, _ without: [Slug], _ fresh: KeptAuthority?, as actor: Actor, dryRun: Bool
   ) async throws -> Standing {
-    let act = Act(.authorityRotate, kind: .authorityRotated, details: ["step": .string(before.step.rawValue)])
+    let act = Act(
+      .authorityRotate, kind: .authorityRotated,
+      details: [
+        "step": .string(before.step.rawValue), "without": .array(without.map { .string($0.text) }),
+      ])
     return try await acts.perform(act, as: actor, dryRun: dryRun) { tx, context in
       let standing = try standing(in: tx)
       guard standing.rotation == before else {
@@ -129,7 +133,6 @@ public struct AuthorityService: Service {
       context.subject = EvidenceSubject(type: "authority", id: signer)
       context.record("phase", .string(rotation.phase.rawValue))
       context.record("trusted", .array(rotation.inUse.map { .string($0.fingerprint) }))
-      context.record("without", .array(without.map { .string($0.text) }))
       return Standing(rotation: rotation, hosts: standing.hosts, taken: step)
     }
   }
