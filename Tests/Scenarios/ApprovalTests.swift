@@ -1,6 +1,7 @@
 import Access
 import Basics
 import Client
+import Deployment
 import Evidence
 import Foundation
 import Programme

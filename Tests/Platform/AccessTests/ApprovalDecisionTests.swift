@@ -111,7 +111,7 @@ struct ApprovalDecisionTests {
       let people = Set(approval.votes.filter(\.approves).map { Self.decision.person($0.account) })
         .subtracting([Self.decision.person(executor), Self.decision.person(approval.requester), "zoe"])
       #expect(isSame && approval.usedAt == nil && now < approval.expiresAt)
-      #expect(approval.votes.allSatisfy(\.approves))
+      #expect(approval.votes.allSatisfy { $0.approves })
       #expect(people.count >= rule.roles.count, "each role has a person of its own, and none is a party")
       for role in rule.roles where !role.people.isEmpty {
         #expect(!people.isDisjoint(with: role.people.map { Self.decision.person($0) }), "\(role.name)")

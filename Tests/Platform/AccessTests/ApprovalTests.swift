@@ -28,7 +28,7 @@ struct ApprovalTests {
       await code {
         try await Approvals.$named.withValue(id) {
           try await world.acts.perform(act, as: actor, dryRun: dryRun) { tx, _ in
-            try tx.run("INSERT INTO thing (name) VALUES ('x')")
+            _ = try tx.run("INSERT INTO thing (name) VALUES ('x')")
           }
         }
       }
@@ -72,7 +72,7 @@ struct ApprovalTests {
 
   @Test("without a rule nobody else is asked")
   func noRule() async throws {
-    try await Self.with(rule: false) { team in
+    try await Self.with(rule: false) { team async throws -> Void in
       #expect(await team.perform(as: team.ada) == nil)
       #expect(try await team.done() == 1)
     }
