@@ -48,7 +48,7 @@ struct Gating: Sendable {
   init(in scene: Scene, inviting name: String) async throws {
     let (access, name) = (scene.control.access, try Slug(name))
     let link = try await access.invite(name, role: .owner, as: .system("local"))
-    let person = try await access.setPassword(Secret("a long password of \(name)"), link: link.secret)
+    let person = try await access.setPassword(Secret("four green lamps turn slowly"), link: link.secret)
     try await self.init(scene, as: person.id, try Slug("t-\(name)"))
   }
 
