@@ -311,8 +311,8 @@ class AW:
         with open(self.data + "/target", "w") as file:
             file.write(f"{host} {host}")
 
-    def connect(self, count, connections=1, seconds=120):
-        """Starts so many Connectors.
+    def connect(self, count, connections=1, seconds=120, per_second=None):
+        """Starts so many Connectors, all at once unless it is told how many in a second.
 
         Returns: seconds from when they begin to dial until all of their connections are registered.
         """
@@ -320,7 +320,8 @@ class AW:
         self.hosts = self.machines.spawn(
             self.machines.host, self.program, "hosts", "--data", self.data + "/hosts", "--gateway",
             f"{CONTROL}:{self.link_port}", "--origin", str(ORIGIN), "--first", str(count), "--connections",
-            str(connections), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            str(connections), *(["--per-second", str(per_second)] if per_second else []), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, text=True)
         self.hosts.stdout.readline()
         started = time.monotonic()
         return self.tally.reached(registered + count * connections, seconds) - started

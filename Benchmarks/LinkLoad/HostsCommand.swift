@@ -18,6 +18,7 @@ struct HostsCommand: AsyncParsableCommand {
   @Option(help: "The port of 127.0.0.1 that stands for every Instance.") var origin: Int
   @Option(help: "How many connections each keeps.") var connections = 1
   @Option(help: "Take only the first so many of the identities kept.") var first = Int.max
+  @Option(help: "Start so many in a second; without it all at once.") var perSecond: Int?
   @Flag(help: "End when all tickets are redeemed.") var enrolOnly = false
 
   /// Enrolments under way at once: each waits for the other end most of the time.
@@ -35,9 +36,11 @@ struct HostsCommand: AsyncParsableCommand {
     if enrolOnly { return }
     let runtime = FixedRuntime(port: origin)
     let connectors = try (0..<min(first, kept)).map { number in
-      try Connector(
-        configuration: .init(directory: "\(data)/\(number)", program: "link-load", connections: connections),
-        runtimes: Runtimes([runtime], logger: logger), logger: logger)
+      LateStarter(
+        service: try Connector(
+          configuration: .init(directory: "\(data)/\(number)", program: "link-load", connections: connections),
+          runtimes: Runtimes([runtime], logger: logger), logger: logger),
+        after: perSecond.map { .seconds(Double(number) / Double($0)) } ?? .zero)
     }
     try FileHandle.standardOutput.write(contentsOf: Data("dialling\n".utf8))
     try await ServiceGroup(
@@ -64,6 +67,19 @@ struct HostsCommand: AsyncParsableCommand {
       }
       try await group.waitForAll()
     }
+  }
+}
+
+/// Waits before it starts. Thousands of Connectors that share this process also share its processor, which the machines
+/// of a fleet do not.
+private struct LateStarter: Service {
+  let service: Connector
+  let after: Duration
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown { try? await Task.sleep(for: after) }
+    guard !Task.isShuttingDownGracefully else { return }
+    try await service.run()
   }
 }
 

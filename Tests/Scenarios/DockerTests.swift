@@ -84,6 +84,13 @@ struct DockerSecretTests {
           contentsOfFile: deployed.hostData + "/instances/acme-main/state/openclaw.json", encoding: .utf8))
       #expect(configuration.value(at: "gateway.auth.token.source") == "exec")
       #expect(configuration.value(at: "models.providers.openai.apiKey.source") == "exec")
+
+      // The engine is shared with other tests: a network of this name would be in their way.
+      let leaving = try await deployed.client.send(
+        .delete, "/instances/acme-main", query: [("purge", "true"), ("confirm", "acme-main")],
+        as: RequestedView.self)
+      #expect(try await deployed.ended(leaving.operation.id).state == .succeeded)
+      #expect(try await deployed.networks().isEmpty)
     }
   }
 }
