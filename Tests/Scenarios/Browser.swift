@@ -83,17 +83,19 @@ struct Browser: Sendable {
   }
 
   /// A live page may exchange an element between finding and using it, or move it from below the pointer; then it is
-  /// found again.
+  /// found again, on a busy machine more than once.
   private func act(_ verb: String, _ body: JSONValue, on selector: String) async throws {
-    for last in [false, false, false, true] {
+    for left in (0..<Self.triesMax).reversed() {
       do {
         _ = try await send(.POST, "/element/\(try await find(selector))/\(verb)", body)
         return
-      } catch let failed as Failed where Self.isMoved(failed) && !last {
+      } catch let failed as Failed where Self.isMoved(failed) && left > 0 {
         continue
       }
     }
   }
+
+  private static let triesMax = 20
 
   private static func isMoved(_ failed: Failed) -> Bool {
     ["stale element", "click intercepted"].contains { failed.description.contains($0) }
