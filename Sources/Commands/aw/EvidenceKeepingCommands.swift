@@ -87,11 +87,9 @@ extension EvidenceCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard let answer = try await act.send(.post, "/evidence/\(index)/review", body: ["reason": reason]) else {
-        return
+      try await act.tell(.post, "/evidence/\(index)/review", body: ["reason": reason]) { _ in
+        "Entry \(index) was looked at. The next scan counts it no more."
       }
-      if output.json { return try Console.json(answer) }
-      Console.line("Entry \(index) was looked at. The next scan counts it no more.")
     }
   }
 
@@ -107,10 +105,9 @@ extension EvidenceCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      let body = ["field": field, "reason": reason]
-      guard let answer = try await act.send(.post, "/evidence/\(index)/erase", body: body) else { return }
-      if output.json { return try Console.json(answer) }
-      Console.line("\(field) of entry \(index) is erased. The log still verifies.")
+      try await act.tell(.post, "/evidence/\(index)/erase", body: ["field": field, "reason": reason]) { _ in
+        "\(field) of entry \(index) is erased. The log still verifies."
+      }
     }
   }
 

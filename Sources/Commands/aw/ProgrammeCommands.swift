@@ -18,10 +18,14 @@ struct ProgrammeCommands: AsyncParsableCommand {
       Begin.self, Finish.self, CheckpointCommand.self, Warn.self, Resolve.self, Waive.self, Supersede.self,
     ])
 
-  /// Shows what an act answered.
-  static func show(_ answer: JSONValue, json: Bool) throws {
-    if json { return try Console.json(answer) }
-    let answer = try answer.decode(ProgrammeAnswer.self)
+  /// Asks for an act, and shows how the programme stands by it.
+  static func post(_ path: String, _ body: any Encodable & Sendable, _ act: ActOptions) async throws {
+    guard let answer = try await act.send(.post, "/programme/" + path, body: body) else { return }
+    if act.output.json { return try Console.json(answer) }
+    show(try answer.decode(ProgrammeAnswer.self))
+  }
+
+  private static func show(_ answer: ProgrammeAnswer) {
     Console.line("\(answer.sequence): \(answer.change).")
     if let warning = answer.warning { Console.line("  warning    \(warning)") }
     Console.line("  state      \(answer.state.rawValue)")
@@ -102,8 +106,7 @@ struct ProgrammeCommands: AsyncParsableCommand {
       let body: JSONValue = [
         "packet": try JSONValue(encoding: packet), "former": .string(former.text), "reason": .string(reason),
       ]
-      guard let answer = try await act.send(.post, "/programme/\(sequence)/amend", body: body) else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("\(sequence)/amend", body, act)
     }
   }
 
@@ -140,10 +143,6 @@ struct ProgrammeCommands: AsyncParsableCommand {
 
   private static func act(_ verb: String, _ sequence: Slug, _ act: ActOptions) async throws {
     let digest = try await digest(of: sequence, act.context.client)
-    guard
-      let answer = try await act.send(
-        .post, "/programme/\(sequence)/\(verb)", body: ["packet": digest.text])
-    else { return }
-    try show(answer, json: act.output.json)
+    try await post("\(sequence)/\(verb)", ["packet": digest.text], act)
   }
 }

@@ -137,8 +137,7 @@ struct ProgrammeDecideCommands: AsyncParsableCommand {
           .programmeDecisionRefused, "The file holds no decision of the programme.",
           next: "Give the envelope that 'aw programme decide sign' wrote.")
       }
-      guard let answer = try await act.send(.post, "/programme/\(sequence)/decisions", body: envelope) else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("\(sequence)/decisions", envelope, act)
     }
   }
 }

@@ -41,8 +41,7 @@ struct ProgrammePacketCommands: AsyncParsableCommand {
 
     func run() async throws {
       let packet = try SignedFile.read(packet, Packet.self, "packet")
-      guard let answer = try await act.send(.post, "/programme/packets", body: packet) else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("packets", packet, act)
     }
   }
 }
@@ -81,8 +80,7 @@ extension ProgrammeCommands {
       }
       let body = ProgrammeService.CheckpointRequest(
         title: title, number: number, claims: claims.map { .init(text: $0) } + reached, evidence: evidence)
-      guard let answer = try await act.send(.post, "/programme/\(sequence)/checkpoints", body: body) else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("\(sequence)/checkpoints", body, act)
     }
   }
 
@@ -101,8 +99,7 @@ extension ProgrammeCommands {
     func run() async throws {
       let body = ProgrammeService.WarningRequest(
         assumption: assumption, threatens: threatens, resolvedBy: resolvedBy, blocks: blocks)
-      guard let answer = try await act.send(.post, "/programme/\(sequence)/warnings", body: body) else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("\(sequence)/warnings", body, act)
     }
   }
 
@@ -116,9 +113,7 @@ extension ProgrammeCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      let path = "/programme/warnings/\(warning)/resolve"
-      guard let answer = try await act.send(.post, path, body: ["note": note]) else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("warnings/\(warning)/resolve", ["note": note], act)
     }
   }
 
@@ -133,11 +128,7 @@ extension ProgrammeCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard
-        let answer = try await act.send(
-          .post, "/programme/warnings/\(warning)/waive", body: ["reason": reason, "until": until])
-      else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("warnings/\(warning)/waive", ["reason": reason, "until": until], act)
     }
   }
 
@@ -151,11 +142,7 @@ extension ProgrammeCommands {
     var output: OutputOptions { act.output }
 
     func run() async throws {
-      guard
-        let answer = try await act.send(
-          .post, "/programme/\(sequence)/supersede", body: ["by": successor.text, "reason": reason])
-      else { return }
-      try ProgrammeCommands.show(answer, json: output.json)
+      try await ProgrammeCommands.post("\(sequence)/supersede", ["by": successor.text, "reason": reason], act)
     }
   }
 }

@@ -380,12 +380,9 @@ public enum CredentialGuardrails {
   public static let all: [Guardrail] = [fixturesOnly]
 
   static let fixturesOnly: Guardrail = { act, _, _ in
-    guard [.credentialSet, .credentialRotated, .credentialRequested].contains(act.kind),
-      let name = act.details["class"]?.stringValue
-    else { return nil }
-    let kind = CredentialClass(rawValue: name)
     // That a gate is named lets nobody through: the act's body cannot make the reference without an open one.
-    return kind == .fixture || act.details["gate"] != nil ? nil : refusal(kind ?? .real)
+    guard !act.namesGate else { return nil }
+    return CredentialClass.allCases.first { !$0.scopes.isDisjoint(with: act.scopes) }.map(refusal)
   }
 
   static func refusal(_ kind: CredentialClass) -> AWError {

@@ -9,11 +9,11 @@ final class HandshakeQueue: Sendable {
     var turns: HandshakeTurns
     var starts: [HandshakeTurns.Number: @Sendable () -> Void] = [:]
     var isShut = false
+    /// Opens the door again; the listener gives it.
+    var open: (@Sendable () -> Void)?
   }
 
   private let state: NIOLockedValueBox<State>
-  /// Opens the door again; the listener sets it.
-  private let open = NIOLockedValueBox<(@Sendable () -> Void)?>(nil)
 
   init(_ turns: HandshakeTurns = HandshakeTurns()) { state = NIOLockedValueBox(State(turns: turns)) }
 
@@ -30,21 +30,21 @@ final class HandshakeQueue: Sendable {
 
   /// Ends a turn, or the wait for it.
   func end(_ number: HandshakeTurns.Number) {
-    let (start, opens) = state.withLockedValue { state in
+    let (start, open) = state.withLockedValue { state in
       state.starts[number] = nil
       let start = state.turns.end(number).flatMap { state.starts.removeValue(forKey: $0) }
-      let opens = state.isShut && !state.turns.isFull
-      if opens { state.isShut = false }
-      return (start, opens)
+      guard state.isShut, !state.turns.isFull else { return (start, nil as (@Sendable () -> Void)?) }
+      state.isShut = false
+      return (start, state.open)
     }
     start?()
-    if opens { open.withLockedValue { $0 }?() }
+    open?()
   }
 
   /// Whether another connection may be let in. When not, `opened` is called once it may.
   fileprivate func mayEnter(_ opened: @escaping @Sendable () -> Void) -> Bool {
-    open.withLockedValue { $0 = opened }
-    return state.withLockedValue { state in
+    state.withLockedValue { state in
+      state.open = opened
       state.isShut = state.turns.isFull
       return !state.isShut
     }

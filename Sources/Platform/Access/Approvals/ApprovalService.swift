@@ -100,7 +100,10 @@ public struct ApprovalService: Sendable {
   /// The newest, those that wait and those that are over.
   public func list() async throws -> [ApprovalView] {
     let now = clock.now
-    return try await store.read { tx in try ApprovalRecords.approvals(in: tx).map { try view($0, at: now, in: tx) } }
+    return try await store.read { tx in
+      let decision = try approvals.decision(in: tx)
+      return try ApprovalRecords.approvals(in: tx).map { try view($0, decision, at: now, in: tx) }
+    }
   }
 
   /// - Throws: `approvalUnknown`.
@@ -108,7 +111,7 @@ public struct ApprovalService: Sendable {
     let now = clock.now
     return try await store.read { tx in
       guard let approval = try ApprovalRecords.approval(id, in: tx) else { throw ApprovalErrors.unknown(id) }
-      return try view(approval, at: now, in: tx)
+      return try view(approval, try approvals.decision(in: tx), at: now, in: tx)
     }
   }
 
@@ -132,7 +135,8 @@ public struct ApprovalService: Sendable {
       // Without its rule nobody is asked any more, and a word about it does no harm.
       let rule = try rule(of: approval, in: tx) ?? ApprovalRule(
         kind: approval.act.kind, roles: [], minutes: ApprovalLimits.minutesDefault, separateExecutor: false)
-      if let problem = try approvals.decision(in: tx).problem(voting: vote, on: approval, under: rule) {
+      let decision = try approvals.decision(in: tx)
+      if let problem = decision.problem(voting: vote, on: approval, under: rule) {
         throw Acts.Refusal(ApprovalErrors.refusal(problem, id, approval.act.kind))
       }
       approval.votes.append(vote)
@@ -142,12 +146,14 @@ public struct ApprovalService: Sendable {
       context.record("digest", .string(approval.digest))
       if let note { context.record("note", .string(note)) }
       context.afterCommit(changed)
-      return try view(approval, at: context.at, in: tx)
+      return try view(approval, decision, at: context.at, in: tx)
     }
   }
 
-  private func view(_ approval: Approval, at now: Timestamp, in tx: Transaction) throws -> ApprovalView {
-    let (rule, decision) = (try rule(of: approval, in: tx), try approvals.decision(in: tx))
+  private func view(
+    _ approval: Approval, _ decision: ApprovalDecision, at now: Timestamp, in tx: Transaction
+  ) throws -> ApprovalView {
+    let rule = try rule(of: approval, in: tx)
     return ApprovalView(
       approval: approval, state: decision.state(of: approval, under: rule, at: now),
       missing: rule.map { decision.missing(of: approval, under: $0) } ?? [])
