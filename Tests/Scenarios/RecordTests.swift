@@ -52,13 +52,15 @@ struct RecordTests {
           _ = try await scene.client.send(.post, "/evidence/0/review", body: ["reason": "it says \(said)"])
         }
       }
-      let kinds = try await scene.client.all("/evidence", as: EvidenceView.self, max: 4)
+      let kinds = try await scene.client.all("/evidence", as: EvidenceView.self)
       #expect(kinds.contains { $0.kind == "act.refused" && $0.data["code"] == "evidence.secret-found" })
       #expect(!kinds.contains { $0.data.canonical.contains(token) })
       // Of what OpenClaw masks, nothing is left.
       let mask = "\(token.prefix(6))…\(token.suffix(4))"
       _ = try await scene.client.send(.post, "/evidence/0/review", body: ["reason": "the log says \(mask)"])
-      let newest = try await scene.client.all("/evidence", as: EvidenceView.self, max: 1).first
+      let newest = try await scene.client.all(
+        "/evidence", query: [("kind", "evidence.reviewed")], as: EvidenceView.self, max: 1
+      ).first
       let reason = try #require(newest?.data["reason"]?.stringValue)
       #expect(reason.contains("[masked ") && !reason.contains(String(token.prefix(6))))
     }
