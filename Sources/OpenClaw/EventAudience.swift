@@ -21,7 +21,12 @@ final class EventAudience: Sendable {
   private let state = Mutex(State())
 
   /// Numbers that the Gateway skipped, and events that a full buffer dropped.
-  var missed: Int { state.withLock { Int(clamping: $0.gaps.missed) + $0.dropped } }
+  var missed: Int {
+    state.withLock { state in
+      let (sum, isOver) = Int(clamping: state.gaps.missed).addingReportingOverflow(state.dropped)
+      return isOver ? .max : sum
+    }
+  }
 
   /// The events that `wants` chooses, from now on. Ends with the connection.
   func listen(for wants: @escaping @Sendable (GatewayEvent) -> Bool) -> AsyncStream<GatewayEvent> {
@@ -71,10 +76,15 @@ struct SequenceGaps: Sendable, Equatable {
   private(set) var missed: Int64 = 0
   private var last: Int64?
 
-  /// - Parameter sequence: nil on events that are for one client only: those have no number.
+  /// - Parameter sequence: nil on events that are for one client only: those have no number. It is the Instance's word:
+  ///   no number is too great to be counted with.
   mutating func note(_ sequence: Int64?) {
     guard let sequence else { return }
-    if let last, sequence > last + 1 { missed += sequence - last - 1 }
+    if let last, sequence > last {
+      let (skipped, isTooGreat) = sequence.subtractingReportingOverflow(last)
+      let (sum, isOver) = missed.addingReportingOverflow(isTooGreat ? .max : skipped - 1)
+      missed = isOver ? .max : sum
+    }
     last = max(sequence, last ?? sequence)
   }
 }

@@ -161,3 +161,5 @@ struct FailureTests {
     #expect(gaps.missed == missed)
   }
 }
+      // Numbers are an Instance's word.
+      ([.max, .max], 0), ([.max, 1, .max], 0), ([.min, .max], .max), ([.min, .max, 1, .min], .max),
