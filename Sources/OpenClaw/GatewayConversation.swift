@@ -24,6 +24,8 @@ final class GatewayConversation: Sendable {
     let options: ConnectOptions
     /// Of the `connect` request.
     let id: String
+    /// By the Gateway's clock.
+    var challengedAt: Timestamp?
     var continuation: CheckedContinuation<HelloOK, any Error>?
   }
 
@@ -71,6 +73,11 @@ final class GatewayConversation: Sendable {
     guard let nonce = event.payload["nonce"]?.stringValue, let at = event.payload["ts"]?.intValue else {
       throw Self.broken("its challenge has no nonce or time")
     }
+    state.withLock { state in
+      guard case .greeting(var greeting) = state else { return }
+      greeting.challengedAt = Timestamp(millisecondsSince1970: at)
+      state = .greeting(greeting)
+    }
     let params = try ConnectRequest.params(greeting.options, greeting.credentials, nonce: nonce, signedAt: at)
     return GatewayFrame.request(id: greeting.id, method: "connect", params: params)
   }
@@ -80,7 +87,9 @@ final class GatewayConversation: Sendable {
       switch state {
       case .greeting(let greeting) where greeting.id == id:
         let payload = try result.get()
-        guard let hello = try? HelloOK(payload) else { throw Self.broken("its hello is not complete") }
+        guard let hello = try? HelloOK(payload, gatewayTime: greeting.challengedAt) else {
+          throw Self.broken("its hello is not complete")
+        }
         state = .open(hello, calls: [:])
         return { greeting.continuation?.resume(returning: hello) }
       case .open(let hello, var calls):

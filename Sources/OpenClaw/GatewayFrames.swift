@@ -125,12 +125,15 @@ public struct HelloOK: Sendable {
   public let deviceToken: Secret?
   public let uptimeMilliseconds: Int64?
   public let tickInterval: Duration
+  /// What the Gateway's clock said when it challenged AW; nil if that is not known.
+  public let gatewayTime: Timestamp?
 
-  init(_ payload: JSONValue) throws {
+  init(_ payload: JSONValue, gatewayTime: Timestamp? = nil) throws {
     guard payload["type"]?.stringValue == "hello-ok", let version = payload["server"]?["version"]?.stringValue else {
       throw GatewayFrame.Malformed()
     }
     self.version = version
+    self.gatewayTime = gatewayTime
     protocolVersion = payload["protocol"]?.intValue ?? 0
     methods = payload["features"]?["methods"]?.arrayValue?.compactMap(\.stringValue) ?? []
     scopes = payload["auth"]?["scopes"]?.arrayValue?.compactMap(\.stringValue) ?? []

@@ -22,6 +22,9 @@ public struct HealthReport: Sendable, Equatable {
   /// A report may come from a cache of up to a minute; older than twice that, it is no evidence.
   public static let ageMax = Duration.seconds(120)
 
+  /// What one report may bring into the evidence, whatever an Instance sends.
+  public static let findingsMax = 32
+
   public let findings: [Finding]
   public let at: Timestamp?
 
@@ -29,65 +32,32 @@ public struct HealthReport: Sendable, Equatable {
 
   /// - Parameter gatewayNow: the Gateway's own clock, so that two clocks are not compared; nil skips the age.
   public init(_ payload: JSONValue, gatewayNow: Timestamp? = nil) {
+    let reading = HealthReading(payload)
     var findings: [Finding] = []
     let at = payload["ts"]?.intValue.map { Timestamp(millisecondsSince1970: $0) }
-    if let at, let gatewayNow, gatewayNow.since(at) > Self.ageMax {
-      findings.append(.init(.degraded, "the report is \(Int(gatewayNow.since(at).seconds)) s old"))
+    if let at, let age = gatewayNow.map({ Self.age(at, $0) }), age.magnitude > Self.ageMax {
+      let what = age < .zero ? "the report comes from a time that is to come" : "the report is \(age.inSeconds) old"
+      findings.append(.init(.degraded, what))
     }
     if payload["ok"]?.boolValue != true { findings.append(.init(.degraded, "the report does not say ok")) }
     if at == nil { findings.append(.init(.degraded, "the report carries no time")) }
-    findings += Self.eventLoop(payload["eventLoop"])
-    findings += Self.plugins(payload["plugins"], payload["contextEngines"])
-    findings += Self.queues(payload["deliveryQueues"])
-    findings += Self.channels(payload["channels"])
+    findings += reading.findings
     if payload["modelPricing"]?["state"]?.stringValue == "degraded" {
       findings.append(.init(.note, "model prices are out of date"))
+    }
+    let more = findings.count - Self.findingsMax
+    if more > 0 {
+      // The worst come first, so that what is left out is no worse than what is told.
+      let worstFirst = findings.filter { $0.severity == .degraded } + findings.filter { $0.severity == .note }
+      findings = Array(worstFirst.prefix(Self.findingsMax))
+      findings.append(.init(.note, "and \(more) more"))
     }
     self.findings = findings
     self.at = at
   }
 
-  private static func eventLoop(_ value: JSONValue?) -> [Finding] {
-    guard value?["degraded"]?.boolValue == true else { return [] }
-    let reasons = value?["reasons"]?.arrayValue?.compactMap(\.stringValue).joined(separator: ", ") ?? ""
-    return [.init(.degraded, "the event loop is degraded (\(reasons.isEmpty ? "no reason given" : reasons))")]
-  }
-
-  private static func plugins(_ value: JSONValue?, _ engines: JSONValue?) -> [Finding] {
-    let broken = value?["errors"]?.arrayValue ?? []
-    let quarantined = engines?["quarantined"]?.arrayValue ?? []
-    return broken.map { Finding(.degraded, "the plugin '\($0["id"]?.stringValue ?? "?")' failed to load") }
-      + quarantined.map {
-        Finding(.degraded, "the context engine '\($0["engineId"]?.stringValue ?? "?")' is quarantined")
-      }
-  }
-
-  private static func queues(_ value: JSONValue?) -> [Finding] {
-    let failed = value?["failed"]?.arrayValue?.count ?? 0
-    let ingress = value?["ingressFailed"]?.arrayValue ?? []
-    let pressure = value?["ingressPressure"]?.arrayValue ?? []
-    var findings: [Finding] = []
-    if failed > 0 { findings.append(.init(.degraded, "\(failed) deliveries are dead letters")) }
-    for lane in ingress + pressure {
-      findings.append(.init(.degraded, "messages in '\(lane["channelId"]?.stringValue ?? "?")' are not taken in"))
-    }
-    return findings
-  }
-
-  /// Accounts that are meant to run and do not. The summary of a channel is that of one account: all are looked at.
-  private static func channels(_ value: JSONValue?) -> [Finding] {
-    guard let channels = value?.objectValue else { return [] }
-    return channels.sorted { $0.key < $1.key }.flatMap { channel, summary -> [Finding] in
-      let accounts = summary["accounts"]?.objectValue ?? ["default": summary]
-      return accounts.sorted { $0.key < $1.key }.compactMap { account, state in
-        guard state["enabled"]?.boolValue != false, state["configured"]?.boolValue == true else { return nil }
-        let down = state["running"]?.boolValue == false || state["connected"]?.boolValue == false
-        let unhealthy = state["healthState"]?.stringValue
-        guard down || unhealthy != nil else { return nil }
-        // The Gateway restarts a stale socket by itself and stays ready meanwhile.
-        let severity = !down && unhealthy == "stale-socket" ? Severity.note : .degraded
-        return Finding(severity, "the channel '\(channel)' account '\(account)' is \(unhealthy ?? "not running")")
-      }
-    }
+  /// As durations, which are wider than the numbers: both are an Instance's word.
+  private static func age(_ at: Timestamp, _ now: Timestamp) -> Duration {
+    .milliseconds(now.millisecondsSince1970) - .milliseconds(at.millisecondsSince1970)
   }
 }

@@ -89,18 +89,33 @@ struct DecisionTests {
   @Test(
     "a health report is looked into",
     arguments: [
-      (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":true,"reasons":["cpu"]}}"#, 1),
-      (#"{"ok":true,"ts":1000,"eventLoop":{"degraded":false},"plugins":{"loaded":[],"errors":[]}}"#, 0),
-      (#"{"ok":true,"ts":1000,"plugins":{"errors":[{"id":"slack"}]}}"#, 1),
-      (#"{"ok":true,"ts":1000,"contextEngines":{"quarantined":[{"engineId":"x"}]}}"#, 1),
-      (#"{"ok":true,"ts":1000,"deliveryQueues":{"failed":[{}],"ingressFailed":[{"channelId":"slack"}]}}"#, 2),
+      (#"{"ok":true,"ts":1000,"channels":{},"eventLoop":{"degraded":true,"reasons":["cpu"]}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{},"eventLoop":{"degraded":false},"plugins":{"errors":[]}}"#, 0),
+      (#"{"ok":true,"ts":1000,"channels":{},"plugins":{"errors":[{"id":"slack"}]}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{},"contextEngines":{"quarantined":[{"engineId":"x"}]}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{},"deliveryQueues":{"failed":[{}],"ingressFailed":[{"channelId":"a"}]}}"#, 2),
       (
         #"{"ok":true,"ts":1000,"channels":{"irc":{"accounts":{"a":{"configured":true,"running":true},"b":{"configured":true,"running":false},"c":{"enabled":false,"configured":true,"running":false}}}}}"#,
         1
       ),
       (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":true,"running":true,"healthState":"stuck"}}}"#, 1),
-      (#"{"ok":true,"ts":1000,"modelPricing":{"state":"degraded"}}"#, 0),
-      (#"{"ok":false,"ts":1000}"#, 1), (#"{}"#, 2),
+      (#"{"ok":true,"ts":1000,"channels":{},"modelPricing":{"state":"degraded"}}"#, 0),
+      (#"{"ok":false,"ts":1000,"channels":{}}"#, 1), (#"{}"#, 3), ("null", 3),
+      // Releases before the member say nothing of it; the policy of the Gateway is that such an account is managed.
+      (#"{"ok":true,"ts":1000,"channels":{"irc":{"running":false}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":false,"running":false}}}"#, 0),
+      (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":true,"running":true,"healthState":"healthy"}}}"#, 0),
+      (#"{"ok":true,"ts":1000,"channels":{"irc":{"configured":true,"running":true,"healthState":{}}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{"whatsapp":{"configured":true,"linked":false}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{"slack":{"running":true,"probe":{"ok":false,"error":"invalid_auth"}}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{"slack":{"running":true,"appTokenStatus":"configured_unavailable"}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{},"channelOrder":["slack"]}"#, 1),
+      // The account of the summary may be missing among the accounts.
+      (#"{"ok":true,"ts":1000,"channels":{"x":{"accountId":"b","running":false,"accounts":{"a":{}}}}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":[]}"#, 1), (#"{"ok":true,"ts":1000,"channels":{"irc":null}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{},"deliveryQueues":{"failed":0}}"#, 0),
+      (#"{"ok":true,"ts":1000,"channels":{},"deliveryQueues":{"failed":3}}"#, 1),
+      (#"{"ok":true,"ts":1000,"channels":{},"eventLoop":null,"plugins":null}"#, 0),
     ])
   func health(payload: String, degradations: Int) throws {
     #expect(HealthReport(try JSONValue(parsing: payload)).degradations.count == degradations)
@@ -108,8 +123,29 @@ struct DecisionTests {
 
   @Test("an old report is no evidence")
   func oldHealth() {
-    let report = HealthReport(["ok": true, "ts": 0], gatewayNow: Timestamp(millisecondsSince1970: 121_000))
+    let now = Timestamp(millisecondsSince1970: 121_000)
+    let report = HealthReport(["ok": true, "ts": 0, "channels": [:]], gatewayNow: now)
     #expect(report.degradations.count == 1)
+  }
+
+  @Test(
+    "a report of any time at all is read, and one from the future is no evidence either",
+    arguments: [Int64.min, -1, 0, 400_000, Int64.max])
+  func strangeTimes(at: Int64) {
+    let report = HealthReport(
+      ["ok": true, "ts": .integer(at), "channels": [:]], gatewayNow: Timestamp(millisecondsSince1970: 200_000))
+    #expect(report.degradations.count == 1)
+  }
+
+  @Test("what an Instance says of a thousand accounts is cut, the worst first, and nothing in it moves a terminal")
+  func manyAccounts() {
+    let accounts = (0..<1_000).map { ("\u{1b}[2J\($0)", JSONValue.object(["running": .bool($0 != 999)])) }
+    let stale = (0..<100).map { ("s\($0)", JSONValue.object(["running": true, "healthState": "stale-socket"])) }
+    let all = Dictionary(accounts + stale) { first, _ in first }
+    let report = HealthReport(["ok": true, "ts": 1, "channels": ["irc": ["accounts": .object(all)]]])
+    #expect(report.findings.count == HealthReport.findingsMax + 1)
+    #expect(report.degradations.count == 1)
+    #expect(report.findings.allSatisfy { !$0.what.contains("\u{1b}") })
   }
 
   @Test("the configuration holds only what the version knows")

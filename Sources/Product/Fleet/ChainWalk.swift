@@ -231,7 +231,7 @@ public struct ChainWalk: Sendable {
 
   private func health(_ client: GatewayClient?) async throws -> Seen {
     guard let client else { throw CancellationError() }
-    let report = HealthReport(try await client.call("health"))
+    let report = HealthReport(try await client.call("health"), gatewayNow: client.hello.gatewayTime)
     let evidence: JSONValue = ["findings": .array(report.findings.map { .string($0.what) })]
     guard report.degradations.isEmpty else {
       return Seen(
