@@ -17,14 +17,22 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
   init(error: JSONValue) {
     let details = error["details"]
     code = error["code"]?.stringValue ?? "UNKNOWN"
-    message = error["message"]?.stringValue ?? "the Gateway gave no reason"
+    message = (error["message"]?.stringValue).map { $0.asLine(Self.messageMax) } ?? "the Gateway gave no reason"
     detailCode = details?["code"]?.stringValue
     reason = details?["reason"]?.stringValue ?? details?["authReason"]?.stringValue
     requestID = details?["requestId"]?.stringValue
-    retryable = (error["retryable"] ?? details?["retryable"])?.boolValue ?? false
-    retryAfter = (error["retryAfterMs"] ?? details?["retryAfterMs"])?.intValue.map { .milliseconds($0) }
+    retryable = error["retryable"]?.boolValue ?? details?["retryable"]?.boolValue ?? false
+    retryAfter = Self.wait(error["retryAfterMs"]) ?? Self.wait(details?["retryAfterMs"])
     recommendedNextStep = details?["recommendedNextStep"]?.stringValue
   }
+
+  /// Milliseconds, whole or not. Less than none is none, and nobody is told to wait longer than a day.
+  private static func wait(_ value: JSONValue?) -> Duration? {
+    guard let milliseconds = value?.doubleValue else { return nil }
+    return .milliseconds(Int64(min(max(milliseconds.rounded(.up), 0), 86_400_000)))
+  }
+
+  static let messageMax = 500
 
   /// What to do about it.
   public enum Kind: Sendable, Equatable {
@@ -62,6 +70,21 @@ public struct GatewayFailure: ExplainedError, Sendable, Equatable {
       return .starting(retryAfter: retryAfter ?? .milliseconds(500))
     }
     return .other
+  }
+
+  /// The Gateway answers and knows AW, and lets its device do less than AW asks for, in each form that there is. A
+  /// pairing that was narrowed is asked to be widened (`scope-upgrade`), or the token's scopes do not do.
+  var isLackOfScope: Bool {
+    if kind == .missingScope || detailCode == "AUTH_SCOPE_MISMATCH" { return true }
+    if case .pairingRequired(_, "scope-upgrade") = kind { return true }
+    return false
+  }
+
+  /// A Gateway that refuses so is there, and says itself what it waits for or what AW lacks: that is not one that
+  /// cannot be reached.
+  public var isOfOneThatIsReached: Bool {
+    if case .starting = kind { return true }
+    return isLackOfScope
   }
 
   /// The failure as a person reads it.

@@ -33,6 +33,17 @@ struct FailureTests {
       #"{"code":"NOT_PAIRED","message":"x"}"#, .pairingRequired(requestID: nil, reason: nil), .gatewayPairingRequired),
     .init(#"{"code":"UNAVAILABLE","message":"x","details":{"code":"NOT_CONNECTED"}}"#, .other),
     .init(#"{"code":"UNAVAILABLE","message":"503 the model provider is unavailable"}"#, .other),
+    .init(
+      #"{"code":"INVALID_REQUEST","message":"x","details":{"code":"AUTH_SCOPE_MISMATCH"}}"#, .credential),
+    .init(
+      #"{"code":"UNAVAILABLE","message":"x","retryAfterMs":500.5,"details":{"reason":"startup-sidecars"}}"#,
+      .starting(retryAfter: .milliseconds(501)), .gatewayNotReady),
+    .init(
+      #"{"code":"UNAVAILABLE","message":"x","retryAfterMs":1e300}"#, .starting(retryAfter: .seconds(86_400)),
+      .gatewayNotReady),
+    .init(
+      #"{"code":"UNAVAILABLE","message":"x","retryAfterMs":-9223372036854775808}"#, .starting(retryAfter: .zero),
+      .gatewayNotReady),
     // What later releases say.
     .init(#"{"code":"FORBIDDEN","message":"no","details":{"code":"MISSING_SCOPE"}}"#, .missingScope),
     .init(#"{"code":"FORBIDDEN","message":"no"}"#, .missingScope),
@@ -138,6 +149,55 @@ struct FailureTests {
     let report = HealthReport(answer["payload"] ?? .null)
     #expect(report.degradations == ["the channel 'irc' account 'bad' is not-running"])
     #expect(report.at == Timestamp(millisecondsSince1970: 1_795_335_330_813))
+  }
+
+  @Test(
+    "a Gateway that lacks a scope for AW, or that is starting, is reached; one that does not know AW is not let in by",
+    arguments: [
+      (#"{"code":"INVALID_REQUEST","message":"missing scope: operator.read"}"#, true),
+      (#"{"code":"FORBIDDEN","message":"no","details":{"code":"MISSING_SCOPE"}}"#, true),
+      (#"{"code":"INVALID_REQUEST","message":"x","details":{"code":"AUTH_SCOPE_MISMATCH"}}"#, true),
+      (#"{"code":"NOT_PAIRED","details":{"code":"PAIRING_REQUIRED","reason":"scope-upgrade","requestId":"q"}}"#, true),
+      (#"{"code":"UNAVAILABLE","message":"x","details":{"reason":"startup-sidecars"}}"#, true),
+      (#"{"code":"NOT_PAIRED","details":{"code":"PAIRING_REQUIRED","reason":"not-paired","requestId":"q"}}"#, false),
+      (#"{"code":"NOT_PAIRED","details":{"code":"PAIRING_REQUIRED","reason":"metadata-upgrade"}}"#, false),
+      (#"{"code":"INVALID_REQUEST","message":"x","details":{"code":"AUTH_DEVICE_TOKEN_MISMATCH"}}"#, false),
+      (#"{"code":"INVALID_REQUEST","message":"x","details":{"code":"AUTH_RATE_LIMITED"}}"#, false),
+      (#"{"code":"INVALID_REQUEST","message":"x","details":{"code":"PROTOCOL_MISMATCH"}}"#, false), ("{}", false),
+    ])
+  func reached(error: String, isReached: Bool) throws {
+    #expect(GatewayFailure(error: try JSONValue(parsing: error)).isOfOneThatIsReached == isReached)
+  }
+
+  @Test("the recorded narrowed pairing is a lack of scope, not a Gateway that cannot be reached")
+  func narrowed() throws {
+    let refused = try #require(try Self.received("device_pairing_flow").first { $0["ok"] == false })
+    #expect(GatewayFailure(error: refused["error"] ?? .null).isOfOneThatIsReached)
+  }
+
+  @Test("a message of any length is a line")
+  func longMessage() {
+    let said = "\u{1b}]0;x\u{7}" + String(repeating: "a\n", count: 100_000)
+    let failure = GatewayFailure(error: ["code": "X", "message": .string(said)])
+    #expect(failure.message.count == GatewayFailure.messageMax + 1)
+    #expect(failure.message.unicodeScalars.allSatisfy { $0.value >= 32 })
+  }
+
+  @Test(
+    "a close code says what it says, whether there was an error before it or not",
+    arguments: [
+      (1_000, "", ErrorCode.gatewayUnreachable), (1_001, "going away", .gatewayUnreachable),
+      (1_002, "protocol mismatch", .gatewayProtocol), (1_005, "", .gatewayUnreachable),
+      (1_006, "", .gatewayUnreachable), (1_008, "slow consumer", .gatewayRefused),
+      (1_008, "gateway message handler loading", .gatewayNotReady), (1_009, "", .gatewayUnreachable),
+      (1_011, "gateway message handler unavailable", .gatewayUnreachable), (1_012, "service restart", .gatewayNotReady),
+      (1_013, "gateway starting", .gatewayNotReady), (4_001, "device removed", .gatewayRefused),
+      (4_999, "what nobody knows", .gatewayUnreachable),
+    ])
+  func closes(code: Int, reason: String, error: ErrorCode) {
+    let meaning = GatewaySocket.meaning(of: code, reason)
+    #expect(meaning.0 == error)
+    #expect(!meaning.next.isEmpty)
   }
 
   @Test("a stale socket is worth a note: the Gateway mends it itself")

@@ -79,7 +79,7 @@ public struct ChainWalk: Sendable {
         }
         evidence = seen.evidence
         outcome = seen.degraded.map { .degraded(CheckFailure($0)) } ?? .passed
-      } catch let refusal as GatewayFailure where link == .hello && refusal.kind == .missingScope {
+      } catch let refusal as GatewayFailure where link == .hello && refusal.isOfOneThatIsReached {
         outcome = .degraded(CheckFailure(refusal.explained))
       } catch {
         if let failure = error as? PathFailure { evidence = failure.evidence }
