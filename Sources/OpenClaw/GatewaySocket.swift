@@ -53,10 +53,25 @@ final class GatewaySocket: ChannelInboundHandler {
     if let failure, failure is AWError || failure is any ExplainedError { return failure }
     let (code, reason) = closed ?? (1_006, failure.map { "\(type(of: $0))" } ?? "")
     let said = reason.isEmpty ? "without a reason" : "saying \(reason.quoted)"
-    return AWError(
-      .gatewayUnreachable, "The Gateway closed the connection with code \(code), \(said).",
-      next: code == 1_012 || code == 1_013
-        ? "It is restarting or starting; AW tries again by itself." : "Look at the Instance's log.")
+    let (error, next) = Self.meaning(of: code, reason)
+    return AWError(error, "The Gateway closed the connection with code \(code), \(said).", next: next)
+  }
+
+  /// What a close code says. Only one that the Gateway chose itself says more than that the connection is gone.
+  static func meaning(of code: Int, _ reason: String) -> (ErrorCode, next: String) {
+    switch code {
+    case 1_002: (.gatewayProtocol, "Use a version of OpenClaw that this AW supports.")
+    // A Gateway whose handler is not loaded yet says so with the code of a broken rule.
+    case 1_008 where !reason.contains("loading"):
+      (.gatewayRefused, "What AW did is against the Gateway's rules, as it says; look at the Instance's log.")
+    case 1_008, 1_012, 1_013: (.gatewayNotReady, "It is restarting or starting; AW tries again by itself.")
+    case 4_001:
+      (
+        .gatewayRefused,
+        "The token or device was changed on the Instance; provision it again, or restore what AW stored."
+      )
+    default: (.gatewayUnreachable, "Look at the Instance's log.")
+    }
   }
 
   private func write(_ frame: WebSocketFrame, _ context: ChannelHandlerContext) {

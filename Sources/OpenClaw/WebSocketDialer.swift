@@ -11,7 +11,8 @@ enum WebSocketDialer {
 
   private enum Negotiated: Sendable {
     case open(any Channel)
-    case refused
+    /// The answer was another one, with this status.
+    case refused(status: EventLoopFuture<Int>)
   }
 
   /// - Parameter handler: makes what takes whole frames in, on the channel's event loop.
@@ -28,16 +29,44 @@ enum WebSocketDialer {
     } catch let error as any ExplainedError {
       throw error
     } catch {
-      throw AWError(
-        .gatewayUnreachable, "The Gateway WebSocket did not open.",
-        next: "Look at the links of the chain before it, and at the Instance's log.", cause: error)
+      throw unopened(error)
     }
-    guard case .open(let channel) = outcome else {
-      throw AWError(
-        .gatewayUnreachable, "The Gateway answered, but did not upgrade to a WebSocket.",
-        next: "It may still be starting, or something else listens on its port.")
+    switch outcome {
+    case .open(let channel): return channel
+    case .refused(let status):
+      let told: Int
+      do {
+        told = try await status.get()
+      } catch {
+        throw unopened(error)
+      }
+      throw refusal(told)
     }
-    return channel
+  }
+
+  private static func unopened(_ cause: any Error) -> AWError {
+    AWError(
+      .gatewayUnreachable, "The Gateway WebSocket did not open.",
+      next: "Look at the links of the chain before it, and at the Instance's log.", cause: cause)
+  }
+
+  /// What another answer than an upgrade says. A Gateway has its own reasons for 503: its handlers are not there yet,
+  /// or too many sockets from one address wait to be let in.
+  static func refusal(_ status: Int) -> AWError {
+    switch status {
+    case 503:
+      AWError(
+        .gatewayNotReady, "The Gateway answered with status 503, and did not upgrade to a WebSocket.",
+        next: "It is starting, or has too many connections that nobody was let in by; AW tries again by itself.")
+    case 401, 403, 429:
+      AWError(
+        .gatewayRefused, "What answers refused to upgrade to a WebSocket, with status \(status).",
+        next: "A proxy stands before the Gateway, or the Gateway does not trust one; look at the Instance's log.")
+    default:
+      AWError(
+        .gatewayUnreachable, "What answers did not upgrade to a WebSocket: its status is \(status).",
+        next: "Something else than a Gateway may listen on its port.")
+    }
   }
 
   private static func negotiate(
@@ -61,8 +90,12 @@ enum WebSocketDialer {
     let upgrade = NIOTypedHTTPClientUpgradeConfiguration<Negotiated>(
       upgradeRequestHead: head, upgraders: [upgrader],
       notUpgradingCompletionHandler: { channel in
-        channel.close(promise: nil)
-        return channel.eventLoop.makeSucceededFuture(.refused)
+        // The answer itself comes to whoever is in the pipeline when this is done: not before.
+        channel.eventLoop.makeCompletedFuture {
+          let head = RefusalHead(channel.eventLoop.makePromise(of: Int.self))
+          try channel.pipeline.syncOperations.addHandler(head)
+          return .refused(status: head.status)
+        }
       })
     var configuration = NIOUpgradableHTTPClientPipelineConfiguration(upgradeConfiguration: upgrade)
     // The challenge may come in the same segment as the upgrade's answer.
@@ -72,4 +105,32 @@ enum WebSocketDialer {
     negotiated.whenComplete { _ in deadline.cancel() }
     return negotiated
   }
+}
+
+/// Waits for the status of an answer that is no upgrade, and closes.
+private final class RefusalHead: ChannelInboundHandler {
+  typealias InboundIn = HTTPClientResponsePart
+
+  private let promise: EventLoopPromise<Int>
+  var status: EventLoopFuture<Int> { promise.futureResult }
+
+  init(_ promise: EventLoopPromise<Int>) { self.promise = promise }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard case .head(let head) = unwrapInboundIn(data) else { return }
+    promise.succeed(Int(head.status.code))
+    context.close(promise: nil)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    promise.fail(error)
+    context.close(promise: nil)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    promise.fail(ChannelError.eof)
+    context.fireChannelInactive()
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { promise.fail(ChannelError.eof) }
 }

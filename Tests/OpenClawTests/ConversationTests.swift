@@ -291,16 +291,20 @@ struct ConversationTests {
   }
 
   @Test(
-    "what is no Gateway is unreachable",
+    "an answer that is no upgrade says what is there: a Gateway that is not ready, one that refuses, or something else",
     arguments: [
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-      "SSH-2.0-OpenSSH_9.6\r\n", "",
-    ])
-  func noGateway(answer: String) async throws {
+      ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", .gatewayNotReady),
+      ("HTTP/1.1 503 Too many\r\nContent-Length: 32\r\n\r\nToo many unauthenticated sockets", .gatewayNotReady),
+      ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", .gatewayRefused),
+      ("HTTP/1.1 301 Moved\r\nLocation: https://x/\r\nContent-Length: 0\r\n\r\n", .gatewayUnreachable),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", .gatewayUnreachable),
+      ("SSH-2.0-OpenSSH_9.6\r\n", .gatewayUnreachable), ("", .gatewayUnreachable),
+    ] as [(String, ErrorCode)])
+  func noGateway(answer: String, code: ErrorCode) async throws {
     try await RawServer.run { _ in
       ByteBuffer(string: answer)
     } body: { dialer in
-      await #expect(throws: AWError(.gatewayUnreachable, "", next: "")) { try await Self.connect(dialer) }
+      await #expect(throws: AWError(code, "", next: "")) { try await Self.connect(dialer) }
     }
   }
 

@@ -132,10 +132,12 @@ struct ExchangeTests {
     }
   }
 
-  @Test("a connection that closes during the turn is unreachable, not a failed turn")
-  func lostTurn() async throws {
-    await #expect(throws: AWError(.gatewayUnreachable, "", next: "")) {
-      try await Self.ask(Self.turn { peer, _ in try await peer.close(1_012, "service restart") })
+  @Test(
+    "a connection that closes during the turn says why, and is not a failed turn",
+    arguments: [(1_001, .gatewayUnreachable), (1_012, .gatewayNotReady)] as [(UInt16, ErrorCode)])
+  func lostTurn(code: UInt16, error: ErrorCode) async throws {
+    await #expect(throws: AWError(error, "", next: "")) {
+      try await Self.ask(Self.turn { peer, _ in try await peer.close(code, "service restart") })
     }
   }
 

@@ -214,6 +214,8 @@ struct FailureTests {
     "gaps count skipped numbers only",
     arguments: [
       ([1, 2, 3], 0), ([1, nil, 2], 0), ([5, 6], 0), ([1, 4], 2), ([1, 4, 2, 5], 2), ([nil, nil], 0), ([3, 3, 4], 0),
+      // Numbers are an Instance's word.
+      ([.max, .max], 0), ([.max, 1, .max], 0), ([.min, .max], .max), ([.min, .max, 1, .min], .max),
     ] as [([Int64?], Int64)])
   func gaps(sequence: [Int64?], missed: Int64) {
     var gaps = SequenceGaps()
@@ -221,5 +223,3 @@ struct FailureTests {
     #expect(gaps.missed == missed)
   }
 }
-      // Numbers are an Instance's word.
-      ([.max, .max], 0), ([.max, 1, .max], 0), ([.min, .max], .max), ([.min, .max, 1, .min], .max),
