@@ -173,6 +173,13 @@ public struct ChainWalk: Sendable {
         degraded: AWError(
           .gatewayNotReady, "The Gateway says that it is not ready (\(what)).",
           next: "Look at the named part on the Instance, and at its log."))
+    // It lives, or AW would not ask: whether it lets AW in is for the next link to say.
+    case .wrong(let what) where probe == .ready:
+      return Seen(
+        evidence: evidence,
+        degraded: AWError(
+          .gatewayNotReady, "The Gateway does not say whether it is ready: \(what).",
+          next: "Look for a proxy before it, and use a version of OpenClaw that this AW supports."))
     case .wrong(let what):
       throw AWError(
         .gatewayUnreachable, "What answers \(probe.rawValue) is not a healthy Gateway: \(what).",
@@ -192,11 +199,7 @@ public struct ChainWalk: Sendable {
   /// Whether it is the same Gateway as at pairing, with the same release and the same scopes.
   private func greeting(_ client: GatewayClient, _ instance: Instance, acceptsVersion: Bool) async throws -> Seen {
     let device = try await client.call("gateway.identity.get")["deviceId"]?.stringValue
-    if let pinned = instance.gatewayDevice, device != pinned {
-      throw AWError(
-        .gatewayOtherIdentity, "Another Gateway answers on this Instance's port than the one that AW paired with.",
-        next: "Find out what took its place on the Host. If its state was restored or made anew, provision it again.")
-    }
+    let anonymous = try Self.anonymity(of: device, pinned: instance.gatewayDevice)
     let missing = Set(ConnectOptions.narrowestScopes).subtracting(client.hello.scopes)
     let evidence: JSONValue = [
       "gatewayDevice": device.map { .string($0) } ?? .null,
@@ -210,6 +213,7 @@ public struct ChainWalk: Sendable {
           .gatewayRefused, "The Gateway gave AW's device fewer scopes than it was paired with.",
           next: "Its pairing was narrowed on the Instance; provision it again."))
     }
+    if let anonymous { return Seen(evidence: evidence, degraded: anonymous) }
     if !acceptsVersion, let known = instance.version, known != client.hello.version {
       return Seen(
         evidence: evidence,
@@ -218,6 +222,22 @@ public struct ChainWalk: Sendable {
           next: "It was upgraded without AW. To accept the release: 'aw instance restart \(instance.slug)'."))
     }
     return Seen(evidence: evidence, degraded: await settingsDeparture(instance))
+  }
+
+  /// Whether it is the Gateway that AW paired with, as far as it says who it is.
+  ///
+  /// - Returns: what is not right with one that does not say it.
+  /// - Throws: `gatewayOtherIdentity`.
+  static func anonymity(of device: String?, pinned: String?) throws(AWError) -> AWError? {
+    guard let pinned, device != pinned else { return nil }
+    guard device == nil else {
+      throw AWError(
+        .gatewayOtherIdentity, "Another Gateway answers on this Instance's port than the one that AW paired with.",
+        next: "Find out what took its place on the Host. If its state was restored or made anew, provision it again.")
+    }
+    return AWError(
+      .gatewayProtocol, "The Gateway does not say who it is, so AW cannot tell whether it is the one it paired with.",
+      next: "Use a version of OpenClaw that this AW supports.")
   }
 
   /// What cannot be looked up says as little for an Instance as what is weaker than it should be.

@@ -106,3 +106,15 @@ struct PrimaryCauseTests {
     #expect(doubted.primaryCause(evidence, doubted: true) == .controlPlane)
   }
 }
+
+@Suite("Whether a Gateway is the one that AW paired with")
+struct AnonymityTests {
+  @Test("another one is refused, one that does not say who it is is degraded, and one that was never pinned is neither")
+  func anonymity() throws {
+    #expect(try ChainWalk.anonymity(of: "a", pinned: "a") == nil)
+    #expect(try ChainWalk.anonymity(of: "a", pinned: nil) == nil)
+    #expect(try ChainWalk.anonymity(of: nil, pinned: nil) == nil)
+    #expect(try ChainWalk.anonymity(of: nil, pinned: "a")?.code == .gatewayProtocol)
+    #expect(throws: AWError(.gatewayOtherIdentity, "", next: "")) { try ChainWalk.anonymity(of: "b", pinned: "a") }
+  }
+}
