@@ -60,7 +60,7 @@ public enum ModelTurn {
       "chat.abort", ["sessionKey": .string(sessionKey), "runId": .string(run)], deadline: .seconds(5))
   }
 
-  private static func answer(from events: AsyncStream<GatewayEvent>) async throws -> String {
+  static func answer(from events: AsyncStream<GatewayEvent>) async throws -> String {
     for await event in events {
       switch event.payload["state"]?.stringValue {
       case "final": return text(of: event.payload["message"])
@@ -81,6 +81,8 @@ public enum ModelTurn {
   /// The text of a message whose content is a string or a list of parts.
   static func text(of message: JSONValue?) -> String {
     if let text = message?["content"]?.stringValue { return text }
-    return message?["content"]?.arrayValue?.compactMap { $0["text"]?.stringValue }.joined() ?? ""
+    // Thoughts and calls of tools are parts too, and may quote the question: they are no answer.
+    let answers = message?["content"]?.arrayValue?.filter { $0["type"] == nil || $0["type"] == "text" }
+    return answers?.compactMap { $0["text"]?.stringValue }.joined() ?? ""
   }
 }
