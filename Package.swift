@@ -212,7 +212,7 @@ let roomTests: [Target] = [
   tests("EventsTests", "Platform/EventsTests", ["Events", "Store", "Basics", "TestSupport"]),
   tests(
     "AlertsTests", "Product/AlertsTests",
-    ["Alerts", "Events", "Evidence", "Store", "Web", "Basics", "TestSupport", logging]),
+    ["Alerts", "Events", "Evidence", "Store", "Web", "Basics", "TestSupport", logging, coreMetrics]),
   tests("WorkTests", "Platform/WorkTests", ["Work", "Store", "Basics", logging]),
   tests(
     "WebTests", "Platform/WebTests",

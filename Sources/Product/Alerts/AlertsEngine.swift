@@ -121,39 +121,49 @@ public final class AlertsEngine: Service {
 
   private func dueDeliveries() async throws -> [Delivery] {
     let now = clock.now
-    let resting = breakers.withLock { $0.filter { !$0.value.lets(at: now) }.map(\.key) }
+    let breakers = breakers.withLock { $0 }
+    let resting = breakers.filter { !$0.value.lets(at: now) }.map(\.key)
     let sender = sender
-    let due = try await store.read { tx in try DeliveryRecords.count(.waiting, in: tx) }
-    guard due > 0 else { return [] }
-    let leased = try await store.write { tx in
-      try DeliveryRecords.lease(for: sender, resting: resting, limit: AlertLimits.sendsMax * 2, at: now, in: tx)
+    guard try await store.read({ try DeliveryRecords.count(.waiting, in: $0) }) > 0 else { return [] }
+    let (due, early) = try await store.write { tx in
+      let due = try DeliveryRecords.lease(
+        for: sender, resting: resting, limit: AlertLimits.sendsMax * 2, at: now, in: tx)
+      let called = Set(due.map(\.endpoint))
+      let early = try DeliveryRecords.leaseEarly(for: sender, at: now, in: tx) {
+        !called.contains($0) && breakers[$0]?.asks(at: now) ?? true
+      }
+      return (due, early)
     }
-    // An endpoint that was given up for a while gets one try to show that it is back.
-    var probed: Set<EndpointID> = []
-    var (sent, left): ([Delivery], [Delivery]) = ([], [])
-    for delivery in leased {
-      let failing = breakers.withLock { ($0[delivery.endpoint]?.failures ?? 0) >= Breaker.failuresMax }
-      if failing, !probed.insert(delivery.endpoint).inserted { left.append(delivery) } else { sent.append(delivery) }
+    // An endpoint that rests gets one try to show that it is back.
+    var asked = Set(early.map(\.endpoint))
+    var (sent, left) = (early, [Delivery]())
+    for delivery in due {
+      let rests = breakers[delivery.endpoint]?.rests ?? false
+      if rests, !asked.insert(delivery.endpoint).inserted { left.append(delivery) } else { sent.append(delivery) }
     }
+    self.breakers.withLock { [asked] in for id in asked { $0[id, default: Breaker()].asked(at: now) } }
     if !left.isEmpty {
       try await store.write { [left] tx in for delivery in left { try DeliveryRecords.release(delivery.id, in: tx) } }
     }
     return sent
   }
 
-  private func tryOnce(_ delivery: Delivery) async {
+  func tryOnce(_ delivery: Delivery) async {
+    let isEarly = delivery.nextAt > clock.now
     do {
       guard let endpoint = try await store.read({ try AlertsRecords.endpoint(delivery.endpoint, in: $0) }) else {
-        return try await record(.rejected(detail: "the endpoint was removed"), delivery, took: .zero)
+        return try await record(.rejected(detail: "the endpoint was removed"), delivery, early: isEarly, took: .zero)
       }
       guard endpoint.isEnabled else {
-        return try await record(.gone(detail: "the endpoint is switched off"), delivery, took: .zero)
+        // Whoever switched it off may switch it on again before the delivery's time.
+        if isEarly { return try await store.write { try DeliveryRecords.release(delivery.id, in: $0) } }
+        return try await record(.gone(detail: "the endpoint is switched off"), delivery, early: false, took: .zero)
       }
       let started = ContinuousClock.now
       let outcome = await send(delivery.notification, endpoint, clock.now)
       // What a shutdown cut off is tried again by whoever comes next; its lease ends by itself.
       guard !Task.isCancelled else { return }
-      try await record(outcome, delivery, took: ContinuousClock.now - started)
+      try await record(outcome, delivery, early: isEarly, took: ContinuousClock.now - started)
     } catch {
       // Its lease runs out, and then it is tried again with the same id.
       logger.error(
@@ -166,18 +176,23 @@ public final class AlertsEngine: Service {
     Counter(label: "aw_alert_tries", dimensions: [("outcome", word)], factory: metrics)
   }
 
-  private func record(_ outcome: DeliveryOutcome, _ delivery: Delivery, took: Duration) async throws {
-    let now = clock.now
-    let isBack = breakers.withLock { $0[delivery.endpoint, default: Breaker()].took(outcome, at: now) }
+  private func record(_ outcome: DeliveryOutcome, _ delivery: Delivery, early: Bool, took: Duration) async throws {
+    let (now, random) = (clock.now, Double.random(in: 0..<1))
+    let isBack = breakers.withLock {
+      $0[delivery.endpoint, default: Breaker()].took(outcome, at: now, random: random)
+    }
     tries(outcome.word).increment()
-    let (sender, changed, random) = (sender, changed, Double.random(in: 0..<1))
+    let (sender, changed) = (sender, changed)
     try await store.write { tx in
       guard try DeliveryRecords.isLeased(delivery.id, to: sender, in: tx),
         var delivery = try DeliveryRecords.find(delivery.id, in: tx)
       else { return }
-      delivery.took(outcome, at: now, random: random)
+      let tries = delivery.tries
+      delivery.took(outcome, early: early, at: now, random: random)
       try DeliveryRecords.save(delivery, in: tx)
       try DeliveryRecords.release(delivery.id, in: tx)
+      // An endpoint that is asked in vain four times a minute is not four lines a minute in the log.
+      guard delivery.tries > tries else { return }
       try DeliveryRecords.insert(
         .init(
           number: delivery.tries, at: now, outcome: outcome.word, detail: delivery.detail,
@@ -187,14 +202,15 @@ public final class AlertsEngine: Service {
         try AlertsRecords.save(endpoint, in: tx)
       }
       if isBack {
-        for var other in try DeliveryRecords.waiting(for: delivery.endpoint, in: tx) {
+        for var other in try DeliveryRecords.delayed(for: delivery.endpoint, at: now, in: tx) {
           other.hurry(at: now)
           try DeliveryRecords.save(other, in: tx)
         }
       }
       tx.afterCommit(changed)
     }
-    if isBack { nudge() }
+    // What was held up may go, and so may the next of its group.
+    if isBack || outcome.word == "delivered" { nudge() }
   }
 
   private func sweepFromTimeToTime() async {

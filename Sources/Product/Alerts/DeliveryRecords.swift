@@ -41,10 +41,13 @@ enum DeliveryRecords {
     ).first.map(read)
   }
 
-  static func waiting(for endpoint: EndpointID, in tx: Transaction) throws -> [Delivery] {
+  /// What waits for an endpoint and is not due yet.
+  static func delayed(for endpoint: EndpointID, at now: Timestamp, in tx: Transaction) throws -> [Delivery] {
     try tx.run(
-      "SELECT delivery FROM alert_delivery WHERE endpoint = ? AND state = 'waiting' ORDER BY created_at, id",
-      [.id(endpoint)]
+      """
+      SELECT delivery FROM alert_delivery WHERE endpoint = ? AND state = 'waiting' AND next_at > ?
+      ORDER BY created_at, id
+      """, [.id(endpoint), .time(now)]
     ).map(read)
   }
 
@@ -59,22 +62,52 @@ enum DeliveryRecords {
   ) throws -> [Delivery] {
     let marks = resting.map { _ in "?" }.joined(separator: ", ")
     let others = resting.isEmpty ? "" : "AND d.endpoint NOT IN (\(marks))"
-    let due = try tx.run(
+    let due = try heads(
+      "d.next_at <= ? \(others)", [.time(now)] + resting.map { .id($0) }, limit: limit, at: now, in: tx)
+    for delivery in due { try lease(delivery.id, to: sender, at: now, in: tx) }
+    return due
+  }
+
+  /// Takes for each endpoint that makes deliveries wait one of them before its time, to see whether it answers again.
+  ///
+  /// - Parameter isAsked: which endpoints may be asked now.
+  static func leaseEarly(
+    for sender: String, at now: Timestamp, in tx: Transaction, isAsked: (EndpointID) -> Bool
+  ) throws -> [Delivery] {
+    let endpoints: [EndpointID] = try tx.run(
+      "SELECT DISTINCT endpoint FROM alert_delivery WHERE state = 'waiting' AND next_at > ?", [.time(now)]
+    ).map { try $0.id("endpoint") }
+    var taken: [Delivery] = []
+    for endpoint in endpoints where isAsked(endpoint) {
+      let delayed = try heads(
+        "d.next_at > ? AND d.endpoint = ?", [.time(now), .id(endpoint)], limit: AlertLimits.sendsMax, at: now, in: tx)
+      guard let first = delayed.first(where: { $0.maySound(at: now) }) else { continue }
+      try lease(first.id, to: sender, at: now, in: tx)
+      taken.append(first)
+    }
+    return taken
+  }
+
+  /// The first deliveries of their group and endpoint that nobody is sending, the longest due first.
+  private static func heads(
+    _ condition: String, _ values: [SQLValue], limit: Int, at now: Timestamp, in tx: Transaction
+  ) throws -> [Delivery] {
+    try tx.run(
       """
       SELECT d.delivery FROM alert_delivery d
-      WHERE d.state = 'waiting' AND d.next_at <= ? AND d.leased_until <= ? \(others) AND NOT EXISTS (
+      WHERE d.state = 'waiting' AND d.leased_until <= ? AND \(condition) AND NOT EXISTS (
         SELECT 1 FROM alert_delivery e
         WHERE e.endpoint = d.endpoint AND e.group_key = d.group_key AND e.state = 'waiting'
           AND (e.created_at < d.created_at OR (e.created_at = d.created_at AND e.id < d.id)))
       ORDER BY d.next_at, d.id LIMIT ?
-      """, [.time(now), .time(now)] + resting.map { .id($0) } + [.integer(limit)]
+      """, [.time(now)] + values + [.integer(limit)]
     ).map(read)
-    for delivery in due {
-      try tx.run(
-        "UPDATE alert_delivery SET leased_by = ?, leased_until = ? WHERE id = ?",
-        [.text(sender), .time(now.advanced(by: AlertLimits.lease)), .id(delivery.id)])
-    }
-    return due
+  }
+
+  private static func lease(_ id: DeliveryID, to sender: String, at now: Timestamp, in tx: Transaction) throws {
+    try tx.run(
+      "UPDATE alert_delivery SET leased_by = ?, leased_until = ? WHERE id = ?",
+      [.text(sender), .time(now.advanced(by: AlertLimits.lease)), .id(id)])
   }
 
   /// Whether a delivery is still the sender's; another one took it when it took too long.

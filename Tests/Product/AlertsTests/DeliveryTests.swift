@@ -96,20 +96,84 @@ struct DeliveryTests {
     #expect(delivery.state == .waiting && delivery.nextAt == Scene.at(5) && delivery.notification.id == "1")
   }
 
-  @Test("an endpoint that fails five times rests, longer each time, and an answer ends that")
-  func breaker() {
+  @Test("a try before its time that finds nobody uses up none of the schedule's, and one that arrives ends it")
+  func early() {
+    var delivery = fresh()
+    delivery.took(.retry(after: nil, detail: "HTTP 500"), at: Scene.at(0), random: 0.5)
+    let before = delivery
+    delivery.took(.retry(after: nil, detail: "HTTP 500"), early: true, at: Scene.at(2), random: 0.5)
+    #expect(delivery == before)
+    delivery.took(.delivered(detail: ""), early: true, at: Scene.at(4), random: 0.5)
+    #expect(delivery.state == .delivered && delivery.tries == 2)
+  }
+
+  @Test("who asked for time, or said no, is not hurried before it is over")
+  func notBefore() throws {
+    var asked = fresh()
+    asked.took(.retry(after: nil, detail: ""), at: Scene.at(0), random: 0.5)
+    asked.took(.retry(after: .seconds(40), detail: "HTTP 429"), early: true, at: Scene.at(2), random: 0.5)
+    asked.hurry(at: Scene.at(10))
+    #expect(asked.nextAt == Scene.at(42) && !asked.maySound(at: Scene.at(41)) && asked.maySound(at: Scene.at(42)))
+    var refused = fresh()
+    refused.took(.rejected(detail: "HTTP 400"), at: Scene.at(0), random: 0.5)
+    refused.hurry(at: Scene.at(10))
+    #expect(refused.nextAt == Scene.at(300) && !refused.maySound(at: Scene.at(299)))
+    var failed = fresh()
+    for _ in 1...8 { failed.took(.retry(after: nil, detail: ""), at: Scene.at(0), random: 0.5) }
+    failed.hurry(at: Scene.at(10))
+    #expect(failed.nextAt == Scene.at(10) && failed.maySound(at: Scene.at(0)))
+  }
+}
+
+@Suite("An endpoint that is away")
+struct BreakerTests {
+  typealias Scene = AlertScene
+  private let failure = DeliveryOutcome.retry(after: nil, detail: "")
+
+  @Test("it rests after five failures in a row, and an answer ends that")
+  func rest() {
     var breaker = Breaker()
-    for _ in 1...4 { _ = breaker.took(.retry(after: nil, detail: ""), at: Scene.at(0)) }
-    #expect(breaker.lets(at: Scene.at(0)))
-    _ = breaker.took(.retry(after: nil, detail: ""), at: Scene.at(0))
-    #expect(!breaker.lets(at: Scene.at(29)) && breaker.lets(at: Scene.at(30)))
-    _ = breaker.took(.retry(after: nil, detail: ""), at: Scene.at(30))
-    #expect(!breaker.lets(at: Scene.at(89)) && breaker.lets(at: Scene.at(90)))
-    for _ in 1...20 { _ = breaker.took(.retry(after: nil, detail: ""), at: Scene.at(90)) }
-    #expect(breaker.lets(at: Scene.at(690)))
-    let isBack = breaker.took(.delivered(detail: ""), at: Scene.at(700))
-    #expect(isBack && breaker.lets(at: Scene.at(700)))
-    let again = breaker.took(.delivered(detail: ""), at: Scene.at(701))
+    for _ in 1...4 { _ = breaker.took(failure, at: Scene.at(0), random: 0.5) }
+    #expect(breaker.lets(at: Scene.at(0)) && !breaker.asks(at: Scene.at(1)) && breaker.asks(at: Scene.at(2)))
+    _ = breaker.took(failure, at: Scene.at(0), random: 0.5)
+    #expect(!breaker.lets(at: Scene.at(1)) && breaker.lets(at: Scene.at(2)))
+    let isBack = breaker.took(.rejected(detail: "HTTP 400"), at: Scene.at(3), random: 0.5)
+    #expect(isBack && breaker == Breaker())
+    let again = breaker.took(.delivered(detail: ""), at: Scene.at(4), random: 0.5)
     #expect(!again)
+  }
+
+  @Test("while it is asked nobody else asks, until the asking is forgotten")
+  func asked() {
+    var breaker = Breaker()
+    #expect(breaker.asks(at: Scene.at(0)))
+    breaker.asked(at: Scene.at(0))
+    #expect(!breaker.asks(at: Scene.at(89)) && breaker.asks(at: Scene.at(90)))
+    // Nothing was known of it, as after a start: what waits for it is to be hurried all the same.
+    let isBack = breaker.took(.delivered(detail: ""), at: Scene.at(1), random: 0.5)
+    #expect(isBack)
+  }
+
+  @Test("its Retry-After is kept")
+  func retryAfter() {
+    var breaker = Breaker()
+    _ = breaker.took(.retry(after: .seconds(120), detail: "HTTP 503"), at: Scene.at(0), random: 0.5)
+    #expect(!breaker.asks(at: Scene.at(119)) && breaker.asks(at: Scene.at(120)))
+  }
+
+  @Test("it is asked soon after its return, however long it was away, and seldom", arguments: [0.0, 0.5, 0.999])
+  func pace(random: Double) {
+    var breaker = Breaker()
+    var asks: [Int] = []
+    for second in 0...7_200 where breaker.asks(at: Scene.at(second)) {
+      asks.append(second)
+      _ = breaker.took(failure, at: Scene.at(second), random: random)
+    }
+    for (last, next) in zip(asks, asks.dropFirst()) {
+      // Its return just after one asking is seen with the next; a second is how often anybody looks.
+      #expect(next - last <= max(3, min(18, last * 12 / 100)) + 1)
+      #expect(next - last >= 2)
+    }
+    #expect((400...700).contains(asks.count))
   }
 }

@@ -25,8 +25,10 @@ public enum RetrySchedule {
   /// - Returns: nil when that was the last.
   static func wait(after tries: Int, random: Double) -> Duration? {
     guard tries >= 1, tries <= waits.count else { return nil }
-    return waits[tries - 1] * (1 + jitter * (2 * random - 1))
+    return jittered(waits[tries - 1], random)
   }
+
+  static func jittered(_ wait: Duration, _ random: Double) -> Duration { wait * (1 + jitter * (2 * random - 1)) }
 }
 
 /// One notification on its way to one endpoint: a value without clock.
@@ -35,6 +37,7 @@ public enum RetrySchedule {
 /// |---|---|---|
 /// | waiting | delivered | delivered |
 /// | waiting | retry, and tries are left | waiting, after the schedule's wait or the longer one that was asked for |
+/// | waiting | retry, of a try before its time | waiting, as it was; no try is used up |
 /// | waiting | retry, the last, or of a trial | dead |
 /// | waiting | rejected, the first or second time | waiting |
 /// | waiting | rejected, the third time | dead |
@@ -57,6 +60,8 @@ public struct Delivery: Codable, Sendable, Equatable {
   public private(set) var tries = 0
   public private(set) var rejections = 0
   public private(set) var nextAt: Timestamp
+  /// The receiver asked to be left alone until then, or said no: nobody tries sooner, whatever the endpoint does.
+  private(set) var notBefore: Timestamp?
   /// What the newest try found.
   public private(set) var detail = ""
   public let createdAt: Timestamp
@@ -86,11 +91,17 @@ public struct Delivery: Codable, Sendable, Equatable {
     return true
   }
 
+  /// Whether it may show before its time that its endpoint answers again.
+  func maySound(at now: Timestamp) -> Bool { state == .waiting && notBefore.map { $0 <= now } ?? true }
+
   /// Takes in what a try found.
   ///
-  /// - Parameter random: uniform in 0..<1.
-  mutating func took(_ outcome: DeliveryOutcome, at now: Timestamp, random: Double) {
+  /// - Parameters:
+  ///   - early: the try was made before its time, to see whether the endpoint answers again.
+  ///   - random: uniform in 0..<1.
+  mutating func took(_ outcome: DeliveryOutcome, early: Bool = false, at now: Timestamp, random: Double) {
     guard state == .waiting else { return }
+    if early, case .retry(let asked, _) = outcome { return hold(for: asked, now) }
     tries += 1
     detail = String(outcome.detail.prefix(AlertLimits.detailCharactersMax))
     switch outcome {
@@ -103,9 +114,15 @@ public struct Delivery: Codable, Sendable, Equatable {
     }
   }
 
+  private mutating func hold(for asked: Duration?, _ now: Timestamp) {
+    notBefore = asked.map { now.advanced(by: $0) }
+    nextAt = max(nextAt, notBefore ?? nextAt)
+  }
+
   private mutating func again(_ asked: Duration?, _ now: Timestamp, _ random: Double) {
     guard !isTrial, let wait = RetrySchedule.wait(after: tries, random: random) else { return end(.dead, now) }
-    nextAt = now.advanced(by: max(wait, asked ?? .zero))
+    nextAt = now.advanced(by: wait)
+    hold(for: asked, now)
   }
 
   private mutating func end(_ state: State, _ now: Timestamp) {
@@ -116,7 +133,7 @@ public struct Delivery: Codable, Sendable, Equatable {
   /// The endpoint answers again: what waits for it need not wait any longer.
   mutating func hurry(at now: Timestamp) {
     guard state == .waiting else { return }
-    nextAt = min(nextAt, now)
+    nextAt = max(min(nextAt, now), notBefore ?? now)
   }
 
   /// - Throws: `conflict` for one that is not dead.
@@ -126,43 +143,6 @@ public struct Delivery: Codable, Sendable, Equatable {
         .conflict, "This delivery is \(state.rawValue): only a dead one can be replayed.",
         next: "See 'aw alert dead-letters list'.")
     }
-    (state, tries, rejections, nextAt, endedAt) = (.waiting, 0, 0, now, nil)
-  }
-}
-
-/// Keeps an endpoint that fails from being called for every delivery that waits for it: a value without clock.
-///
-/// | state | event | next |
-/// |---|---|---|
-/// | closed | fewer than five failures in a row | closed |
-/// | closed | the fifth | open for 30 s |
-/// | open | its time is over | one try may go |
-/// | open | that try fails | open for twice as long, ten minutes at most |
-/// | any | a delivery | closed |
-public struct Breaker: Sendable, Equatable {
-  static let failuresMax = 5
-  static let openFirst = Duration.seconds(30)
-  static let openMax = Duration.seconds(600)
-
-  private(set) var failures = 0
-  private(set) var openUntil: Timestamp?
-
-  public init() {}
-
-  func lets(at now: Timestamp) -> Bool { openUntil.map { $0 <= now } ?? true }
-
-  /// - Returns: whether the endpoint answers again after it was given up for a while.
-  mutating func took(_ outcome: DeliveryOutcome, at now: Timestamp) -> Bool {
-    if case .retry = outcome {
-      failures += 1
-      guard failures >= Breaker.failuresMax else { return false }
-      let doublings = min(failures - Breaker.failuresMax, 10)
-      openUntil = now.advanced(by: min(Breaker.openMax, Breaker.openFirst * (1 << doublings)))
-      return false
-    }
-    // A refusal is an answer: the endpoint is there.
-    let wasAway = failures > 0
-    self = Breaker()
-    return wasAway
+    (state, tries, rejections, nextAt, notBefore, endedAt) = (.waiting, 0, 0, now, nil, nil)
   }
 }
