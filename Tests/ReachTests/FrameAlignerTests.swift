@@ -56,6 +56,21 @@ struct FrameAlignerTests {
     #expect(passed == sent)
   }
 
+  @Test(
+    "of a small input nothing but its bytes is held, and a large one is not copied",
+    arguments: [
+      (20, false), (LinkLimits.copiedBytesMax, false), (LinkLimits.copiedBytesMax + 1, true), (20_000, true),
+    ])
+  func holds(bytes: Int, isShared: Bool) throws {
+    var read = ByteBufferAllocator().buffer(capacity: 32 * 1024)
+    read.writeBytes(Self.frame(bytes - FrameAligner.headerBytes, type: 6, stream: 0))
+    var aligner = FrameAligner(isServer: false)
+    let whole = try #require(aligner.take(read, data: { _, _ in }).whole)
+    #expect(whole == read)
+    #expect((whole.storageCapacity == read.storageCapacity) == isShared)
+    #expect(isShared || whole.storageCapacity < 2 * LinkLimits.copiedBytesMax)
+  }
+
   @Test("data with padding passes when it is whole")
   func padding() {
     var aligner = FrameAligner(isServer: false)

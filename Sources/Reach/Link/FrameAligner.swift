@@ -7,6 +7,9 @@ import NIOCore
 /// that is never quiet that may take minutes, and it then holds, and copies, tens of megabytes. So its input ends where
 /// a frame does whenever that is possible; only data, of which it keeps nothing, passes as it comes.
 ///
+/// The decoder also keeps its last input when that is used up, and with it the 32 KiB that TLS reads into, on every
+/// link. So a small input is copied: TLS has its buffer back then, and the decoder keeps little.
+///
 /// | what arrives | what passes |
 /// | --- | --- |
 /// | whole frames | they do |
@@ -39,11 +42,12 @@ struct FrameAligner: Sendable {
   /// - Parameter data: told of the data of each frame when that begins to pass.
   /// - Returns: what passes. A frame longer than one may be passes as it comes, for the decoder to refuse.
   mutating func take(_ bytes: ByteBuffer, data: (_ bytes: Int, _ stream: Int) -> Void) -> Cut {
-    var input = bytes
+    var input = rest
     if rest.readableBytes > 0 {
-      input = rest
       rest = ByteBuffer()
       input.writeImmutableBuffer(bytes)
+    } else {
+      input = bytes.readableBytes > LinkLimits.copiedBytesMax ? bytes : ByteBuffer(bytes: bytes.readableBytesView)
     }
     // Nothing is left of the preface once a frame has begun.
     var whole = min(preface + begun, input.readableBytes)

@@ -42,6 +42,14 @@ public enum LinkLimits {
   /// The window of a connection, in windows of its streams.
   public static let connectionWindows = 4
   public static let frameBytesMax = 65_536
+  /// What arrives in pieces up to this size is copied, see `FrameAligner`.
+  static let copiedBytesMax = 4_096
+  /// The library sets memory aside for as many events as its limits of rates allow, per connection and for each limit.
+  /// So these are small numbers within short times: all streams reset twice over, and 67 control frames a second.
+  static let resetsMax = streamsPerLinkMax * 2
+  static let resetsWindow = TimeAmount.milliseconds(100)
+  static let controlFramesMax = 200
+  static let controlFramesWindow = TimeAmount.seconds(3)
   /// What one read takes at most.
   public static let readBytesMax = 262_144
   /// What the kernel holds of a connection that is not on the wire yet: what comes after it can be a small request.
@@ -194,12 +202,15 @@ extension NIOHTTP2Handler.Configuration {
     configuration.connection.maximumConnectionGlitches = Int.max
     configuration.connection.maximumRecentlyResetStreams = LinkLimits.streamsPerLinkMax
     configuration.connection.maximumSequentialEmptyDataFrames = LinkLimits.streamsPerLinkMax * 2
-    configuration.connection.controlFrameRateLimit.maximumCount = 2_000
+    configuration.connection.controlFrameRateLimit.maximumCount = LinkLimits.controlFramesMax
+    configuration.connection.controlFrameRateLimit.windowLength = LinkLimits.controlFramesWindow
     configuration.stream.targetWindowSize = streamWindowBytes
     configuration.stream.outboundBufferSizeHighWatermark = LinkLimits.outboundHighWatermarkBytes
     configuration.stream.outboundBufferSizeLowWatermark = LinkLimits.outboundLowWatermarkBytes
-    configuration.stream.streamResetFrameRateLimit.maximumCount = 20_000
-    configuration.stream.streamErrorRateLimit.maximumCount = 20_000
+    configuration.stream.streamResetFrameRateLimit.maximumCount = LinkLimits.resetsMax
+    configuration.stream.streamResetFrameRateLimit.windowLength = LinkLimits.resetsWindow
+    configuration.stream.streamErrorRateLimit.maximumCount = LinkLimits.resetsMax
+    configuration.stream.streamErrorRateLimit.windowLength = LinkLimits.resetsWindow
     return configuration
   }
 }

@@ -22,9 +22,9 @@ extension Channel {
   }
 
   /// How a link and what it is joined to are read: in large pieces, and one piece a turn, so that a bulk transfer does
-  /// not hold up what else the event loop carries.
+  /// not hold up what else the event loop carries. The buffer of the last read is kept, so it begins small.
   public func setReads() -> EventLoopFuture<Void> {
-    let sizes = AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 16_384, maximum: LinkLimits.readBytesMax)
+    let sizes = AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 2_048, maximum: LinkLimits.readBytesMax)
     return setOption(.recvAllocator, value: sizes).flatMap { self.setOption(.maxMessagesPerRead, value: 1) }
   }
 }
