@@ -66,6 +66,46 @@ struct RecordTests {
     }
   }
 
+  @Test("what looks like a secret is in quarantine, and a review is what lets it be seen and go out")
+  func quarantine() async throws {
+    try await Scene.with { scene in
+      try await scene.createOrg()
+      // A key of somebody's that is in no vault of AW's.
+      let key = "sk-proj-" + String(repeating: "aB3_", count: 8)
+      _ = try await scene.client.send(.post, "/evidence/0/review", body: ["reason": "it says \(key)"])
+      let entry = try await Self.entry("evidence.reviewed", scene)
+      func fields() async throws -> EvidenceFieldsView {
+        try await scene.client.send(.get, "/evidence/\(entry)/fields", as: EvidenceFieldsView.self)
+      }
+      let shown = try await scene.client.send(.get, "/evidence/\(entry)", as: EvidenceView.self)
+      #expect(shown.data["reason"] == nil && shown.data["_quarantined"] == ["reason": "openai-key"])
+      let aside = try await fields()
+      #expect(aside.fields == [] && aside.quarantined.map(\.field) == ["reason"])
+      func scan() async throws -> HygieneVerdict {
+        try await scene.client.send(.post, "/evidence-hygiene", as: HygieneView.self).verdict
+      }
+      let verdict = try await scan()
+      #expect(verdict.outcome == .review && verdict.findings.map(\.entry) == [entry])
+      func bundle() async throws -> EvidenceBundle {
+        try await scene.client.send(
+          .get, "/evidence-bundle", query: [("subject", "0")], as: EvidenceBundle.self)
+      }
+      #expect(try await bundle().entries.map(\.withheld) == ["it waits for a review"])
+
+      _ = try await scene.client.send(.post, "/evidence/\(entry)/review", body: ["reason": "a key of a test"])
+      #expect(try await scan().outcome == .passed)
+      let released = try await fields()
+      #expect(released.quarantined == [] && released.fields.map(\.value) == [.string("it says \(key)")])
+      #expect(try await bundle().entries.map(\.disclosures.count) == [1])
+      _ = try await scene.client.send(
+        .post, "/evidence/\(entry)/erase", body: ["field": "reason", "reason": "a test"])
+      let left = try await fields()
+      #expect(left.fields == [] && left.quarantined == [] && left.erased == 1)
+      let log = scene.directory + "/control/evidence"
+      #expect(try await Programs.run(["evidence", "verify", log]).code == 0)
+    }
+  }
+
   @Test("a contact is erased, and log and bundle verify before and after, by both programs and with a witness")
   func erased() async throws {
     try await Scene.with { scene in

@@ -93,12 +93,28 @@ struct Scene: Sendable {
       do {
         try await scene.linked()
         try await body(scene)
+        try await Scene.closed(scene.control.store)
       } catch {
         outcome.set(error)
       }
       await scene.running.stop()
       try await gracefulShutdown()
     }
+  }
+
+  /// What the code wrote, the profiles of evidence have: nothing was dropped.
+  static func closed(_ store: Store) async throws {
+    var before: Int64?
+    repeat {
+      let page = try await store.read { [before] in
+        try EvidenceLog().list(before: before, limit: EvidenceLog.listMax, in: $0)
+      }
+      for record in page {
+        let dropped = record.entry.data["_dropped"]
+        #expect(dropped == nil, "add the fields of \(record.entry.kind) to EvidenceProfiles")
+      }
+      before = page.count == EvidenceLog.listMax ? page.last?.index : nil
+    } while before != nil
   }
 
   // MARK: - What tests do

@@ -116,6 +116,8 @@ struct TwoPlanesTests {
     #expect(!changes.contains { ["unreachable", "stale"].contains($0.data["to"]?.stringValue) }, "\(changes)")
     let ended = try await planes.evidence("operation.ended", by: 1).compactMap(\.act)
     #expect(Set(ended).count == ended.count)
+    let all = try await planes.client(1).all("/evidence", as: EvidenceView.self)
+    #expect(all.filter { $0.data["_dropped"] != nil }.map(\.kind) == [], "add the fields to EvidenceProfiles")
     for name in TwoPlanes.names {
       let verified = try await Programs.run(["evidence", "verify", planes.folder + "/" + name + "/evidence"])
       #expect(verified.code == 0, "\(verified)")

@@ -93,6 +93,7 @@ extension ControlPlane {
   private var own: [any Service] {
     let (publisher, access, fleet, intake, logger) = (publisher, access, fleet, intake, logger)
     let (ledger, heartbeat) = (onboardingLedger, heartbeat)
+    let keeper = HygieneKeeper(hygiene: hygiene, log: evidence, store: store, clock: clock, logger: logger)
     return [
       Loop("evidence") { await cancelWhenGracefulShutdown { await publisher.run() } },
       // Everything that may add entries has ended before this one says that it ends.
@@ -100,6 +101,7 @@ extension ControlPlane {
         await cancelWhenGracefulShutdown { await heartbeat.run() }
         await heartbeat.end()
       },
+      Loop("hygiene") { await cancelWhenGracefulShutdown { await keeper.run() } },
       // They end in reverse: what this one watches and works on is let go before it is handed over, and handed over
       // before the links are drained.
       feed, gateway, authorities, paths, nodes, engine, alertsEngine, samples, watch, linkWatch,

@@ -102,7 +102,9 @@ public final class ControlPlane: Sendable {
       .randomHex(byteCount: 32)
     }
     let masks = Masks(key: fingerprintKey)
-    let (evidence, feed) = (EvidenceLog(watch: vault.watch, masks: masks), LiveFeed())
+    let evidence = EvidenceLog(
+      watch: vault.watch, masks: masks, profiles: EvidenceProfiles.fields, logger: logger)
+    let feed = LiveFeed()
     self.evidence = evidence
     self.feed = feed
     hygiene = EvidenceHygiene(

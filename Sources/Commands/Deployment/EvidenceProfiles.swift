@@ -5,8 +5,9 @@ import Hygiene
 
 /// What each kind of evidence may hold, and which kinds introduce identities: said here, where every room is known.
 ///
-/// A kind without a line, and a field that is not in it, wait for a review whenever the log is scanned. A test holds
-/// the kinds of the code against this table.
+/// A field that is not in the line of its kind is dropped before the entry is written. `parts` are taken whole, and a
+/// `commitment` is a redactable field. Tests hold the kinds of the code, and what a real fleet writes, against this
+/// table.
 enum EvidenceProfiles {
   static let fields = FieldProfiles(
     """
@@ -41,7 +42,7 @@ enum EvidenceProfiles {
     fleet.scope-disruption-began: scope word, lost number, instances number
     fleet.scope-disruption-ended: scope word
     node.joined: gateway address, nodes number, node word
-    node.lost: lost word, seenAt time, node word
+    node.lost: lost word, lostNode id, seenAt time, node word
     node.took-over: from word, reason word, hosts number, fleet flag, token number, node word
     authority.rotation-abandoned: trusted digest
     authority.rotated: step word, phase word, trusted digest, without word
@@ -51,9 +52,11 @@ enum EvidenceProfiles {
     alert.route-removed: route word
     alert.silence-made alert.silence-ended: sort word, matchers text, match parts, from time, until time, reason text
     onboarding.saved: slug word, version number, instance word, surfaces word, baseline reference, overlay parts
+    onboarding.saved: contactName commitment, contactEmail commitment
     onboarding.held onboarding.released: slug word, version number, reason text
     onboarding.state-changed: from text, to parts, cause word
     baseline.exception-asked: slug word, version number, key word, value parts, reason text, until time
+    baseline.exception-asked: owner commitment
     baseline.exception-approved: slug word, version number, key word, value parts, askedBy id
     baseline.exception-withdrawn: slug word, version number, key word
     handoff.exported: slug word, version number, document digest, desired digest, keys reference, digest digest

@@ -27,6 +27,9 @@ extension EvidenceCommands {
       Console.line("Entry \(entry.index): \(entry.kind) at \(entry.at) by \(entry.actor)")
       Console.line(entry.data.indented)
       for field in fields.fields { Console.line("  \(field.name): \(field.value.canonical) (can be erased)") }
+      for field in fields.quarantined {
+        Console.line("  \(field.field): in quarantine, because it has the form of a secret (\(field.rule))")
+      }
       if fields.erased > 0 { Console.line("  \(Console.count(fields.erased, "field")) erased") }
     }
   }
@@ -79,7 +82,11 @@ extension EvidenceCommands {
 
   struct Review: AsyncParsableCommand, JSONAnswering {
     static let configuration = CommandConfiguration(
-      abstract: "Say that you looked at what a scan found in an entry, and that it may stay.")
+      abstract: "Let what a scan found in an entry stay, and show what was in quarantine.",
+      discussion: """
+        A field that looks like a secret is put aside when the entry is written, and nobody is shown it. Afterwards it \
+        is shown and goes into bundles. What is not to be seen by anybody: 'aw evidence erase'.
+        """)
 
     @Argument(help: "The entry's index.") var index: Int64
     @Option(help: "Why it may stay.") var reason: String
@@ -88,7 +95,7 @@ extension EvidenceCommands {
 
     func run() async throws {
       try await act.tell(.post, "/evidence/\(index)/review", body: ["reason": reason]) { _ in
-        "Entry \(index) was looked at. The next scan counts it no more."
+        "What was found in entry \(index) may stay. The next scan counts it no more."
       }
     }
   }

@@ -105,10 +105,9 @@ extension EvidenceEntry {
 
   struct Unreadable: Error { let what: String }
 
+  /// A time as `bytes` writes it. There is no other form, and no 30 February that another reader takes for March.
   private static func time(_ text: String) -> Timestamp? {
-    guard text.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z/) != nil else {
-      return nil
-    }
-    return Timestamp(text)
+    guard let time = Timestamp(text), time.millisecondsSince1970 >= 0, time.description == text else { return nil }
+    return time
   }
 }

@@ -18,7 +18,8 @@ public struct EvidenceExporter: Sendable {
 
   /// What a scope holds, up to the newest checkpoint.
   ///
-  /// An entry that waits for a review goes out as its hash alone: its proof still verifies.
+  /// An entry that waits for a review goes out as its hash alone, and so does one with a field that no profile has,
+  /// whoever looked at it: its proof still verifies.
   ///
   /// - Throws: `evidenceUnpublished`, `evidenceUnclean` when a check failed in one of the entries, `notFound`,
   ///   `tooLarge`, and what reading throws.
@@ -32,12 +33,14 @@ public struct EvidenceExporter: Sendable {
     let run = try await hygiene.run(below: Int64(published.size))
     let now = clock.now
     let waiting = run.open(.patterns).union(run.open(.personalData))
+    let withheld = Dictionary(uniqueKeysWithValues: waiting.map { ($0, "it waits for a review") })
+      .merging(run.unknown.map { ($0, "it has a field that no profile knows") }) { $1 }
     let checks = try JSONValue(encoding: run.verdict(at: now, tooPlain: []).checks)
     let (log, key) = (log, publisher.verifierKey)
     let bundle = try await store.read { tx in
       try log.bundle(
         scope, checkpoint: note, key: key, hygiene: ["at": .string(now.description), "checks": checks],
-        withheld: waiting.reduce(into: [:]) { $0[$1] = "it waits for a review" }, at: now, in: tx)
+        withheld: withheld, at: now, in: tx)
     }
     let failed = run.open(.exactValues).union(run.open(.provenance))
     if let first = bundle.entries.first(where: { failed.contains(Int64($0.index)) }) {

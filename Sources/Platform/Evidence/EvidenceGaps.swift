@@ -1,12 +1,14 @@
 import Basics
 
-/// What a control plane said of itself in the log: that it was there.
+/// What the log says of whether a control plane was there: by itself, or by another one.
 struct EvidenceBeat: Sendable, Equatable {
   enum Phase: String, Sendable {
     case began
     case goesOn = "goes-on"
     /// The last one of a clean stop: nothing is expected afterwards.
     case ended
+    /// Another one found its lease over. No heartbeat says so, and nothing is expected of it until it begins again.
+    case lost
   }
 
   /// The control plane, by its node id.
@@ -16,7 +18,7 @@ struct EvidenceBeat: Sendable, Equatable {
   let at: Timestamp
   /// Within so many seconds the next one is to come.
   let everySeconds: Int64
-  let phase: Phase
+  var phase: Phase
 
   /// A log that is read may have been made by anybody.
   private static let numbers: ClosedRange<Int64> = 1...9_007_199_254_740_991
@@ -27,12 +29,16 @@ struct EvidenceBeat: Sendable, Equatable {
     (self.everySeconds, self.phase) = (everySeconds, phase)
   }
 
-  /// Nil for an entry that is no heartbeat.
+  /// Nil for an entry that says nothing of it.
   init?(_ entry: EvidenceEntry) {
+    if entry.kind == .nodeLost, let source = entry.data["lostNode"]?.stringValue {
+      self.init(source: source, number: 0, at: entry.at, everySeconds: 0, phase: .lost)
+      return
+    }
     guard entry.kind == .heartbeat, let source = entry.data["node"]?.stringValue,
       let number = entry.data["number"]?.intValue, Self.numbers.contains(number),
       let every = entry.data["everySeconds"]?.intValue, Self.intervals.contains(every),
-      let phase = entry.data["phase"]?.stringValue.flatMap(Phase.init)
+      let phase = entry.data["phase"]?.stringValue.flatMap(Phase.init), phase != .lost
     else { return nil }
     self.init(source: source, number: number, at: entry.at, everySeconds: every, phase: phase)
   }
@@ -56,8 +62,20 @@ public struct EvidenceGap: Sendable, Codable, Hashable {
   public let until: Timestamp
   /// How many numbers of its heartbeats are not there in between.
   public let missing: Int64
-  /// No heartbeat came afterwards.
+  /// No heartbeat came afterwards, and nobody said that the control plane is gone.
   public let isOpen: Bool
+  /// What ended it, if it was not a heartbeat.
+  public let cause: Cause?
+
+  public enum Cause: String, Sendable, Codable {
+    /// Another control plane found its lease over.
+    case lost
+  }
+
+  init(source: String, since: Timestamp?, until: Timestamp, missing: Int64, isOpen: Bool, cause: Cause? = nil) {
+    (self.source, self.since, self.until) = (source, since, until)
+    (self.missing, self.isOpen, self.cause) = (missing, isOpen, cause)
+  }
 
   /// So many halves of the interval may pass before a heartbeat counts as missed.
   static let halvesAllowed: Int64 = 3
@@ -69,6 +87,15 @@ public struct EvidenceGap: Sendable, Codable, Hashable {
     var before: [String: EvidenceBeat] = [:]
     var gaps: [EvidenceGap] = []
     for beat in beats {
+      if beat.phase == .lost {
+        // Of one that ended, or that is lost already, it says nothing new.
+        guard let last = before[beat.source], last.phase != .ended, last.phase != .lost else { continue }
+        gaps.append(
+          EvidenceGap(
+            source: beat.source, since: last.at, until: beat.at, missing: 0, isOpen: false, cause: .lost))
+        before[beat.source]?.phase = .lost
+        continue
+      }
       let last = before.updateValue(beat, forKey: beat.source)
       let missing = max(0, beat.number - (last?.number ?? 0) - 1)
       guard missing > 0 || last?.isLate(at: beat.at) == true else { continue }
@@ -85,14 +112,14 @@ extension EvidenceBeat {
   /// Whether the next one should have come before `time`.
   fileprivate func isLate(at time: Timestamp) -> Bool {
     let passed = time.millisecondsSince1970 - at.millisecondsSince1970
-    return phase != .ended && passed > everySeconds * 1_000 * EvidenceGap.halvesAllowed / 2
+    return phase != .ended && phase != .lost && passed > everySeconds * 1_000 * EvidenceGap.halvesAllowed / 2
   }
 }
 
 extension EvidenceCompleteness {
   /// Takes in what the heartbeats of an intact log show.
   mutating func look(at beats: [EvidenceBeat], newest: Timestamp?) {
-    sources = Set(beats.map(\.source)).count
+    sources = Set(beats.filter { $0.phase != .lost }.map(\.source)).count
     gaps = EvidenceGap.find(in: beats, newest: newest)
   }
 
@@ -101,13 +128,13 @@ extension EvidenceCompleteness {
     guard let sources, let gaps else { return [] }
     guard sources > 0 else { return ["There is no heartbeat of a control plane in it."] }
     guard !gaps.isEmpty else {
-      let who = sources == 1 ? "1 control plane has" : "\(sources) control planes have"
-      return ["The heartbeats of \(who) no gap."]
+      return ["The heartbeats of \(sources) control plane\(sources == 1 ? "" : "s") have no gap."]
     }
     return gaps.map { gap in
       let since = gap.since.map { "from \($0)" } ?? "from the beginning"
       let missing = gap.missing == 0 ? "" : ", and \(gap.missing) that it counted are not there"
-      let open = gap.isOpen ? ", which is the newest entry" : ""
+      let open =
+        gap.isOpen ? ", which is the newest entry" : gap.cause == .lost ? ", when another one found it gone" : ""
       return "The control plane \(gap.source.quoted) has a gap \(since) to \(gap.until)\(open)\(missing)."
     }
   }

@@ -4,6 +4,8 @@ import Store
 
 extension EvidenceKind {
   public static let heartbeat = EvidenceKind("evidence.heartbeat")
+  /// Written by another control plane, with the id of the lost one in `lostNode`.
+  public static let nodeLost = EvidenceKind("node.lost")
 }
 
 /// Writes into the log that this control plane is there: when it begins, then at a known interval, and when it ends. So

@@ -15,7 +15,7 @@ public struct HygieneReading: Sendable, Codable, Equatable {
   public let verdict: HygieneVerdict
   /// The entry that records it.
   public let entry: Int64
-  /// How many entries were added that it did not look at.
+  /// How many entries were added that it did not look at, but for heartbeats and verdicts.
   public let added: Int64
   /// Whether there are such entries: then it is no verdict on the log as it is.
   public var isStale: Bool { added > 0 }
@@ -40,13 +40,15 @@ public struct EvidenceHygiene: Sendable {
 
   /// Looks at every entry, or at those below `size`.
   ///
-  /// - Throws: `vaultUnreadable` when the values are not known, `evidenceBroken`, and what the store throws.
+  /// - Throws: `vaultUnreadable` when the values are not known, `evidenceBroken`, what the store throws, and
+  ///   `CancellationError`.
   public func run(below size: Int64? = nil) async throws -> HygieneRun {
     var run = HygieneRun(
       scanner: try watch.current(), profiles: profiles, kinds: kinds, rules: rules)
     let log = log
     let end = try await store.read { tx in min(size ?? .max, try log.head(in: tx).size) }
     for start in stride(from: Int64(0), to: end, by: Self.entriesPerRead) {
+      try Task.checkCancellation()
       let stop = min(end, start + Int64(Self.entriesPerRead))
       let part = try await store.read { tx in try log.held(start..<stop, in: tx) }
       for held in part {
@@ -68,9 +70,8 @@ public struct EvidenceHygiene: Sendable {
     guard let record = try log.list(limit: 1, filter: EvidenceFilter(kind: .evidenceScanned), in: tx).first,
       let verdict = try? record.entry.data["verdict"]?.decode(HygieneVerdict.self)
     else { return nil }
-    // Its own entry is none that it could have looked at.
-    let added = try log.head(in: tx).size - verdict.items - 1
-    return HygieneReading(verdict: verdict, entry: record.index, added: max(0, added))
+    return HygieneReading(
+      verdict: verdict, entry: record.index, added: try added(after: verdict.items, in: tx)?.count ?? 0)
   }
 
   /// Of what each check goes by, so that a verdict can be told from one by other rules.
@@ -88,8 +89,8 @@ extension EvidenceLog {
   struct Held {
     let item: HygieneItem
     let bytes: [UInt8]
-    /// The disclosures, as JSON.
-    let beside: [String]
+    /// The disclosures by the name of the field, as JSON.
+    let beside: [String: String]
   }
 
   /// Entries as the checks need them, oldest first.
@@ -99,11 +100,12 @@ extension EvidenceLog {
       "SELECT entry_index, hash, bytes FROM evidence_entry WHERE entry_index >= ? AND entry_index < ? "
         + "ORDER BY entry_index", bounds)
     let disclosures = try tx.run(
-      "SELECT entry_index, disclosure FROM evidence_disclosure WHERE entry_index >= ? AND entry_index < ?", bounds)
-    var beside: [Int64: [String]] = [:]
+      "SELECT entry_index, field, disclosure FROM evidence_disclosure "
+        + "WHERE entry_index >= ? AND entry_index < ?", bounds)
+    var beside: [Int64: [String: String]] = [:]
     for row in disclosures {
       let text = Base64URL.decode(try row.text("disclosure")).map { String(decoding: $0, as: UTF8.self) }
-      beside[try row.integer("entry_index"), default: []] += text.map { [$0] } ?? []
+      beside[try row.integer("entry_index"), default: [:]][try row.text("field")] = text
     }
     return try rows.map { row in
       let record = try record(row)
@@ -112,7 +114,7 @@ extension EvidenceLog {
         item: HygieneItem(
           index: record.index, kind: entry.kind.id, actor: entry.actor, subject: subject.map { ($0.type, $0.id) },
           org: entry.org, data: entry.data),
-        bytes: record.bytes, beside: beside[record.index] ?? [])
+        bytes: record.bytes, beside: beside[record.index] ?? [:])
     }
   }
 }

@@ -31,7 +31,7 @@ extension EvidenceLog {
         index: Int(record.index),
         entry: why == nil ? String(decoding: record.bytes, as: UTF8.self) : nil,
         hash: why == nil ? nil : Hex.encode(record.hash.bytes), withheld: why, proof: proof.text,
-        disclosures: why == nil ? try keptDisclosures(of: record.index, in: tx) : [])
+        disclosures: why == nil ? try keptDisclosures(of: record, in: tx) : [])
     }
     return EvidenceBundle(
       made: now, scope: scope, log: key, checkpoint: text, entries: items, hygiene: hygiene)
@@ -66,9 +66,12 @@ extension EvidenceLog {
     return hashes
   }
 
-  private func keptDisclosures(of index: Int64, in tx: Transaction) throws -> [String] {
-    try tx.run("SELECT disclosure FROM evidence_disclosure WHERE entry_index = ? ORDER BY field", [.integer(index)])
-      .map { try $0.text("disclosure") }
+  func keptDisclosures(of record: EvidenceRecord, in tx: Transaction) throws -> [String] {
+    let aside = try Set(quarantine(of: record, in: tx).map(\.field))
+    let rows = try tx.run(
+      "SELECT field, disclosure FROM evidence_disclosure WHERE entry_index = ? ORDER BY field",
+      [.integer(record.index)])
+    return try rows.filter { !aside.contains(try $0.text("field")) }.map { try $0.text("disclosure") }
   }
 }
 

@@ -2,13 +2,15 @@ import Basics
 import Store
 
 extension EvidenceLog {
-  /// The redactable fields of an entry that were not erased, sorted by name, each checked against its commitment.
+  /// The redactable fields of an entry that were not erased and are not in quarantine, sorted by name, each checked
+  /// against its commitment.
   public func disclosures(of index: Int64, in tx: Transaction) throws -> [Redactable] {
     guard let record = try record(at: index, in: tx) else { return [] }
+    let aside = try Set(quarantine(of: record, in: tx).map(\.field))
     let commitments = Set((record.entry.data["_sd"]?.arrayValue ?? []).compactMap(\.stringValue))
     let rows = try tx.run(
       "SELECT disclosure FROM evidence_disclosure WHERE entry_index = ? ORDER BY field", [.integer(index)])
-    return try rows.map { row in
+    let fields = try rows.map { row -> Redactable in
       let disclosure = try row.text("disclosure")
       guard commitments.contains(Redactable.digest(ofDisclosure: disclosure)),
         let field = Redactable(disclosure: disclosure)
@@ -19,6 +21,7 @@ extension EvidenceLog {
       }
       return field
     }
+    return fields.filter { !aside.contains($0.name) }
   }
 
   /// Deletes the value and the salt of one field for good. The log still verifies. False when there was none.

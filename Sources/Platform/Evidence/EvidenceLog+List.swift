@@ -5,10 +5,10 @@ import Store
 public struct EvidenceRecord: Sendable {
   /// Counted from 0; also the cursor of a list.
   public let index: Int64
-  public let entry: EvidenceEntry
+  public internal(set) var entry: EvidenceEntry
   /// The leaf hash (RFC 6962).
   public let hash: MerkleHash
-  /// The canonical JSON that is hashed.
+  /// The canonical JSON that is hashed. What no profile knows is in it, if it was written before the profiles closed.
   let bytes: [UInt8]
 }
 
@@ -71,13 +71,13 @@ extension EvidenceLog {
     let rows = try tx.run(
       "SELECT entry_index, hash, bytes FROM evidence_entry \(whereClause) ORDER BY entry_index DESC LIMIT ?",
       conditions.flatMap(\.1) + [.integer(min(max(1, limit), EvidenceLog.listMax))])
-    return try rows.map(record)
+    return try rows.map { shown(try record($0)) }
   }
 
   /// The entry at `index`; nil when there is none.
   public func record(at index: Int64, in tx: Transaction) throws -> EvidenceRecord? {
     try tx.run("SELECT entry_index, hash, bytes FROM evidence_entry WHERE entry_index = ?", [.integer(index)])
-      .first.map(record)
+      .first.map { shown(try record($0)) }
   }
 
   func record(_ row: SQLRow) throws -> EvidenceRecord {

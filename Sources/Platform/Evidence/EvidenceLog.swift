@@ -1,5 +1,6 @@
 import Basics
 import Hygiene
+import Logging
 import Store
 import Vault
 
@@ -40,18 +41,26 @@ public struct EvidenceLog: Sendable {
   let watch: SecretWatch?
   /// Replaces what OpenClaw masked; nil leaves it.
   let masks: Masks?
+  /// What each kind may hold; nil lets everything pass.
+  let profiles: FieldProfiles?
+  private let logger: Logger?
 
   /// - Parameters:
   ///   - salt: gives 16 random bytes for each redactable field.
   ///   - watch: of the vault whose values must never be in the log.
   ///   - masks: for text that came from OpenClaw.
+  ///   - profiles: what each kind may hold. What they do not know is dropped, and a field that looks like a secret is
+  ///     put aside until somebody looks at it.
+  ///   - logger: is told of what was dropped: it is a defect.
   public init(
     salt: @escaping @Sendable () -> [UInt8] = { [UInt8].random(count: Redactable.saltBytes) },
-    watch: SecretWatch? = nil, masks: Masks? = nil
+    watch: SecretWatch? = nil, masks: Masks? = nil, profiles: FieldProfiles? = nil, logger: Logger? = nil
   ) {
     self.salt = salt
     self.watch = watch
     self.masks = masks
+    self.profiles = profiles
+    self.logger = logger
     (nudges, nudged) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -71,10 +80,16 @@ public struct EvidenceLog: Sendable {
     _ entry: EvidenceEntry, redactable: [Redactable] = [], secrets stance: SecretStance = .withhold, in tx: Transaction
   ) throws -> Int64 {
     try check(entry, redactable)
-    var entry = entry
+    var (entry, redactable, dropped) = closed(entry, redactable)
     if let masks { entry.data = masks.remasked(entry.data) }
     let screened = try screen(entry, redactable, stance)
-    let index = try write(screened.entry, screened.redactable, in: tx)
+    (entry, redactable) = quarantined(screened.entry, screened.redactable)
+    let index = try write(entry, redactable, in: tx)
+    if !dropped.isEmpty {
+      logger?.warning(
+        "Fields of an evidence entry were dropped, because no profile has them. This is a defect in AW: report it",
+        metadata: ["kind": "\(entry.kind)", "entry": "\(index)", "fields": "\(dropped.count)"])
+    }
     if !screened.found.isEmpty { try write(withheld(screened.found, in: entry, at: index), [], in: tx) }
     return index
   }
@@ -128,7 +143,9 @@ public struct EvidenceLog: Sendable {
     let names = Set(redactable.map(\.name))
     if names.count != redactable.count { throw refuse("two redactable fields have one name") }
     if names.contains(where: { members[$0] != nil }) { throw refuse("a redactable field is also in the clear") }
-    if members["_sd"] != nil || names.contains("_sd") { throw refuse("the name _sd is taken") }
+    if let taken = FieldProfiles.reserved.first(where: { members[$0] != nil || names.contains($0) }) {
+      throw refuse("the name \(taken) is taken")
+    }
     // RFC 3339 has four digits for the year, and what cannot be read again must not be written.
     if !(0..<253_402_300_800_000).contains(entry.at.millisecondsSince1970) { throw refuse("its time is out of range") }
   }

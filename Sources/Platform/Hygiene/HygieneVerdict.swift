@@ -65,6 +65,8 @@ public struct HygieneRun: Sendable {
   private var findings: [HygieneFinding] = []
   private var found: [HygieneLayer: Set<Int64>] = [:]
   private var reviewed: Set<Int64> = []
+  /// Entries with a field, or of a kind, that no profile has: what is in them is not shown to anybody.
+  public private(set) var unknown: Set<Int64> = []
 
   /// - Parameter rules: the digests of the rules, by check.
   public init(
@@ -78,29 +80,40 @@ public struct HygieneRun: Sendable {
   ///
   /// - Parameters:
   ///   - bytes: the item as it is kept.
-  ///   - beside: what is kept beside it: the values of redactable fields.
+  ///   - beside: what is kept beside it: the disclosures of redactable fields, by name.
   /// - Returns: what was found in it.
   @discardableResult
-  public mutating func take(_ item: HygieneItem, bytes: [UInt8], beside: [String] = []) -> [HygieneFinding] {
+  public mutating func take(_ item: HygieneItem, bytes: [UInt8], beside: [String: String] = [:]) -> [HygieneFinding] {
     items += 1
     let exact = scanner.scan(bytes)
     let found =
-      (exact.findings + beside.flatMap { scanner.scan($0).findings }).map {
+      (exact.findings + beside.values.flatMap { scanner.scan($0).findings }).map {
         HygieneFinding(
           .exactValues, item.index, "", $0.reference, "It holds the value of \($0.reference), \($0.form.title).")
       }
       + exact.unread.map { _ in
         HygieneFinding(.patterns, item.index, "", "unread", "It holds a compressed stream that could not be read.")
       }
-      + PatternRules.findings(in: item) + profiles.findings(in: item) + registry.take(item)
+      + PatternRules.findings(in: item) + Self.quarantine(item, beside) + profiles.findings(in: item)
+      + registry.take(item)
     for finding in found {
       self.found[finding.layer, default: []].insert(finding.entry)
+      if FieldProfiles.unknownRules.contains(finding.rule) { unknown.insert(finding.entry) }
       if findings.count < Self.findingsMax { findings.append(finding) }
     }
     return found
   }
 
   private static let findingsMax = 10_000
+
+  /// Fields that were put aside when the item was written. An erased one is gone, and waits for nobody.
+  private static func quarantine(_ item: HygieneItem, _ beside: [String: String]) -> [HygieneFinding] {
+    (item.data[FieldProfiles.quarantined]?.objectValue ?? [:]).sorted { $0.key < $1.key }.compactMap { name, rule in
+      guard beside[name] != nil, let rule = rule.stringValue else { return nil }
+      return HygieneFinding(
+        .patterns, item.index, name, rule, "It is in quarantine: the text has the form of a secret (\(rule)).")
+    }
+  }
 
   /// A person looked at what was found in an entry, and let it be. What fails is not let be by anybody.
   public mutating func review(_ entry: Int64) { reviewed.insert(entry) }

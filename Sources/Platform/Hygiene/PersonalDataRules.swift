@@ -11,9 +11,13 @@ public struct FieldProfiles: Sendable {
     case text
     /// Something with fields of its own, whose texts are sentences or words.
     case parts
-    /// A salted commitment: the value is elsewhere and can be erased.
+    /// A salted commitment: the value is beside the entry and can be erased.
     case commitment
   }
+
+  static let unknownKind = "unknown-kind"
+  static let unknownField = "unknown-field"
+  static let unknownRules: Set<String> = [unknownKind, unknownField]
 
   /// By kind, by field.
   public let kinds: [String: [String: FieldType]]
@@ -40,14 +44,14 @@ public struct FieldProfiles: Sendable {
   public func findings(in item: HygieneItem) -> [HygieneFinding] {
     guard let profile = kinds[item.kind] else {
       return [
-        HygieneFinding(.personalData, item.index, "", "unknown-kind", "No profile says what \(item.kind) may hold.")
+        HygieneFinding(.personalData, item.index, "", Self.unknownKind, "No profile says what \(item.kind) may hold.")
       ]
     }
     return (item.data.objectValue ?? [:]).sorted { $0.key < $1.key }.flatMap { name, value -> [HygieneFinding] in
-      if name == "_sd" || name == "_sd_alg" { return [] }
+      if Self.reserved.contains(name) { return [] }
       guard let type = profile[name] else {
         let says = "The profile of \(item.kind) has no such field."
-        return [HygieneFinding(.personalData, item.index, name, "unknown-field", says)]
+        return [HygieneFinding(.personalData, item.index, name, Self.unknownField, says)]
       }
       return findings(value, type, name, item)
     }
@@ -73,9 +77,9 @@ public struct FieldProfiles: Sendable {
     switch type {
     case .text, .parts: true
     case .time: Timestamp(text) != nil
-    case .number, .flag: false
+    case .number, .flag, .commitment: false
     case .id: text.utf8.count <= 64 && text.utf8.allSatisfy { PatternRules.Letters.url.holds($0) || $0 == 0x2F }
-    case .word, .digest, .reference, .address, .commitment: !text.contains(" ") && text.utf8.count <= 512
+    case .word, .digest, .reference, .address: !text.contains(" ") && text.utf8.count <= 512
     }
   }
 }

@@ -63,6 +63,90 @@ struct GateTests {
     }
   }
 
+  private static let profiles = FieldProfiles(
+    "test.happened: number number, says text, lines parts, contact commitment")
+  private static let key = "sk-proj-" + String(repeating: "aB3_", count: 8)
+
+  @Test(
+    "a field that no profile has is not written, nor one beside the entry; how many there were is",
+    arguments: TestEngine.available)
+  func dropped(engine: TestEngine) async throws {
+    try await LogScene.with(engine) { scene in
+      let log = EvidenceLog(profiles: Self.profiles)
+      let data: JSONValue = ["says": "fine", "colour": "SENTINEL-1", "x-9": "SENTINEL-2"]
+      let fields = [Redactable("contact", "anna"), Redactable("address", "SENTINEL-3")]
+      try await scene.store.write { tx in
+        _ = try log.append(Self.entry(data), redactable: fields, in: tx)
+        _ = try log.append(Self.entry(["number": 1]), in: tx)
+        // As it was before the profiles closed.
+        _ = try scene.log.append(Self.entry(data), in: tx)
+      }
+      let (records, kept) = try await scene.store.read { tx in
+        (try log.list(limit: 10, in: tx).reversed().map { $0 }, try log.disclosures(of: 0, in: tx))
+      }
+      #expect(records[0].entry.data["_dropped"] == ["count": 3, "names": ["address", "colour"]])
+      #expect(!String(decoding: records[0].bytes, as: UTF8.self).contains("SENTINEL"))
+      #expect(kept == [Redactable("contact", "anna")])
+      #expect(records[1].entry.data == ["number": 1])
+      let shown = try await scene.store.read { try #require(try log.record(at: 2, in: $0)) }
+      #expect(shown.entry == records[2].entry && shown.hash == Merkle.leaf(shown.bytes))
+      #expect(shown.entry.data == ["says": "fine", "_dropped": ["count": 2, "names": ["colour"]]])
+      let hygiene = EvidenceHygiene(
+        log: log, store: scene.store, watch: scene.vault.watch, profiles: Self.profiles,
+        kinds: .init(orgs: [], others: []))
+      #expect(try await hygiene.run().unknown == [2])
+      _ = try await scene.publisher().publish()
+      #expect(try scene.verify().isIntact)
+    }
+  }
+
+  @Test(
+    "what looks like a secret is put aside: nobody is shown it until it may stay or is erased, and the log verifies",
+    arguments: TestEngine.available)
+  func quarantined(engine: TestEngine) async throws {
+    try await LogScene.with(engine) { scene in
+      let log = EvidenceLog(profiles: Self.profiles)
+      let data: JSONValue = [
+        "says": .string("it said \(Self.key)"), "lines": ["a", ["b", .string(Self.key)]], "number": 1,
+      ]
+      let fields = [Redactable("contact", .string(Self.key))]
+      try await scene.store.write { tx in
+        for _ in 0..<3 { _ = try log.append(Self.entry(data), redactable: fields, in: tx) }
+      }
+      func look(_ index: Int64) async throws -> (aside: [String], shown: [Redactable], bundled: Int) {
+        try await scene.store.read { tx in
+          let record = try #require(try log.record(at: index, in: tx))
+          #expect(!String(decoding: record.bytes, as: UTF8.self).contains(Self.key))
+          #expect(record.entry.data["_sd"]?.arrayValue?.count == 3 && record.entry.data["number"] == 1)
+          return (
+            try log.quarantine(of: record, in: tx).map(\.field), try log.disclosures(of: index, in: tx),
+            try log.keptDisclosures(of: record, in: tx).count
+          )
+        }
+      }
+      let before = try await look(1)
+      #expect(before.aside == ["contact", "lines", "says"] && before.shown == [] && before.bundled == 0)
+      let reviewed = EvidenceEntry(
+        kind: .evidenceReviewed, at: LogScene.start, actor: "user/zoë",
+        subject: EvidenceSubject(type: "evidence", id: "1"), data: ["entry": 1, "reason": "a fixture"])
+      let both = FieldProfiles(Self.profiles.text + "\nevidence.reviewed: entry number, reason text")
+      try await scene.store.write { tx in
+        _ = try log.erase(0, field: "says", in: tx)
+        _ = try EvidenceLog(profiles: both).append(reviewed, in: tx)
+      }
+      let after = try await look(1)
+      #expect(after.aside == [] && after.shown.map(\.name) == ["contact", "lines", "says"] && after.bundled == 3)
+      #expect(after.shown[2].value == .string("it said \(Self.key)"))
+      #expect(try await look(0).aside == ["contact", "lines"])
+      #expect(try await look(2).aside == ["contact", "lines", "says"])
+      let hygiene = EvidenceHygiene(
+        log: log, store: scene.store, watch: scene.vault.watch, profiles: both, kinds: .init(orgs: [], others: []))
+      #expect(try await hygiene.run().open(.patterns) == [0, 2])
+      _ = try await scene.publisher().publish()
+      #expect(try scene.verify().isIntact)
+    }
+  }
+
   @Test("a scan of the log says what it looked at, finds what the gate did not know, and goes stale")
   func scan() async throws {
     try await LogScene.with { scene in

@@ -16,12 +16,15 @@ struct HeartbeatTests {
     let newest: Int
     /// Source, from minute, to minute, missing, whether nothing came afterwards.
     let gaps: [(String, Int?, Int, Int64, Bool)]
+    /// Of which of the gaps another control plane said that this one is gone.
+    let lost: Set<Int>
 
     init(
       _ description: String, _ beats: [(String, Int64, Int, EvidenceBeat.Phase)], newest: Int,
-      gaps: [(String, Int?, Int, Int64, Bool)] = []
+      gaps: [(String, Int?, Int, Int64, Bool)] = [], lost: Set<Int> = []
     ) {
-      (self.description, self.beats, self.newest, self.gaps) = (description, beats, newest, gaps)
+      (self.description, self.beats, self.newest) = (description, beats, newest)
+      (self.gaps, self.lost) = (gaps, lost)
     }
 
     var found: [EvidenceBeat] {
@@ -61,14 +64,37 @@ struct HeartbeatTests {
       [("b", 1, 0, .began), ("a", 1, 0, .began), ("a", 2, 60, .goesOn), ("a", 3, 120, .ended)], newest: 130,
       gaps: [("b", 0, 130, 0, true)]),
     Case(
+      "killed, and another one said so", [("a", 1, 0, .began), ("a", 0, 1, .lost)], newest: 9_000,
+      gaps: [("a", 0, 1, 0, false)], lost: [0]),
+    Case(
+      "killed, said to be so, and back as if it had begun",
+      [("a", 1, 0, .began), ("a", 2, 60, .goesOn), ("a", 0, 80, .lost), ("a", 3, 800, .began), ("a", 4, 860, .goesOn)],
+      newest: 900, gaps: [("a", 60, 80, 0, false)], lost: [0]),
+    Case(
+      "back, and gone again without anybody who says so",
+      [("a", 1, 0, .began), ("a", 0, 10, .lost), ("a", 2, 20, .began)], newest: 900,
+      gaps: [("a", 0, 10, 0, false), ("a", 20, 900, 0, true)], lost: [0]),
+    Case(
+      "said twice, or of one that ended, or of one that nobody heard",
+      [
+        ("a", 1, 0, .began), ("a", 0, 10, .lost), ("a", 0, 20, .lost), ("b", 1, 20, .began), ("b", 2, 30, .ended),
+        ("b", 0, 40, .lost), ("c", 0, 50, .lost),
+      ],
+      newest: 900, gaps: [("a", 0, 10, 0, false)], lost: [0]),
+    Case(
+      "a number that is not there after that", [("a", 1, 0, .began), ("a", 0, 10, .lost), ("a", 4, 20, .began)],
+      newest: 30, gaps: [("a", 0, 10, 0, false), ("a", 0, 20, 2, false)], lost: [0]),
+    Case(
       "two that are gone", [("b", 1, 0, .began), ("a", 1, 0, .began)], newest: 130,
       gaps: [("a", 0, 130, 0, true), ("b", 0, 130, 0, true)]),
   ]
 
   @Test("gaps are what the interval does not allow", arguments: cases)
   func table(test: Case) {
-    let gaps = test.gaps.map {
-      EvidenceGap(source: $0.0, since: $0.1.map(Self.at), until: Self.at($0.2), missing: $0.3, isOpen: $0.4)
+    let gaps = test.gaps.enumerated().map { index, gap in
+      EvidenceGap(
+        source: gap.0, since: gap.1.map(Self.at), until: Self.at(gap.2), missing: gap.3, isOpen: gap.4,
+        cause: test.lost.contains(index) ? .lost : nil)
     }
     #expect(EvidenceGap.find(in: test.found, newest: Self.at(test.newest)) == gaps)
   }
@@ -78,20 +104,56 @@ struct HeartbeatTests {
     try await LogScene.with { scene in
       try await scene.store.write { [log = scene.log] tx in
         for beat in test.found {
+          let isLost = beat.phase == .lost
           try log.append(
-            EvidenceEntry(kind: .heartbeat, at: beat.at, actor: "system/evidence", data: beat.data), in: tx)
+            EvidenceEntry(
+              kind: isLost ? .nodeLost : .heartbeat, at: beat.at, actor: "system/evidence",
+              data: isLost ? ["lostNode": .string(beat.source)] : beat.data), in: tx)
         }
         try log.append(EvidenceEntry(kind: .tested, at: Self.at(test.newest), actor: "user/zoë"), in: tx)
       }
       _ = try await scene.publisher().publish()
       let report = try scene.verify()
       #expect(report.isFine && report.completeness.verdict == .unknown)
-      #expect(report.completeness.sources == Set(test.beats.map(\.0)).count)
+      #expect(report.completeness.sources == Set(test.beats.filter { $0.3 != .lost }.map(\.0)).count)
       #expect(report.completeness.gaps?.map(\.source) == test.gaps.map(\.0))
       #expect(report.completeness.heartbeats.count == max(1, test.gaps.count))
       let python = try PythonVerifier.verify([scene.directory])
       #expect(python.exit == 0 && python.reports.map(Verdict.init) == [Verdict(report)], "\(python.reports)")
     }
+  }
+
+  @Test(
+    "what is said of heartbeats is a sentence for one and for many",
+    arguments: [
+      (0, ["There is no heartbeat of a control plane in it."]),
+      (1, ["The heartbeats of 1 control plane have no gap."]),
+      (2, ["The heartbeats of 2 control planes have no gap."]),
+    ])
+  func words(sources: Int, words: [String]) {
+    let beats = (0..<sources).map {
+      EvidenceBeat(source: "\($0)", number: 1, at: Self.at(0), everySeconds: 3_600, phase: .began)
+    }
+    var completeness = EvidenceCompleteness.unknown
+    completeness.look(at: beats, newest: Self.at(1))
+    #expect(completeness.heartbeats == words)
+  }
+
+  @Test("a gap says how it ended")
+  func ends() {
+    func words(_ phases: [(Int, EvidenceBeat.Phase)]) -> [String] {
+      var completeness = EvidenceCompleteness.unknown
+      completeness.look(
+        at: phases.enumerated().map { index, phase in
+          EvidenceBeat(
+            source: "a", number: Int64(index + 1), at: Self.at(phase.0), everySeconds: 3_600, phase: phase.1)
+        }, newest: Self.at(500))
+      return completeness.heartbeats
+    }
+    let start = "The control plane \("a".quoted) has a gap from \(Self.at(0)) to "
+    #expect(words([(0, .began)]) == [start + "\(Self.at(500)), which is the newest entry."])
+    #expect(words([(0, .began), (9, .lost)]) == [start + "\(Self.at(9)), when another one found it gone."])
+    #expect(words([(0, .began), (450, .began)]) == [start + "\(Self.at(450))."])
   }
 
   @Test("of a log that is not intact no gap is told, nor are heartbeats that nobody can have written heard")

@@ -133,7 +133,7 @@ struct LogTests {
     #expect(Redactable(disclosure: disclosure) == Redactable("family_name", "Möbius"))
   }
 
-  @Test("entries that cannot be one are refused", arguments: 0..<7)
+  @Test("entries that cannot be one are refused", arguments: 0..<8)
   func refused(number: Int) async throws {
     try await LogScene.with { scene in
       await #expect(throws: AWError.self) {
@@ -147,6 +147,7 @@ struct LogTests {
           case 3: entry.data = ["text": .string(String(repeating: "x", count: 65_535))]
           case 4: redactable = [Redactable("number", 1)]
           case 5: redactable = [Redactable("a", 1), Redactable("a", 2)]
+          case 6: entry.data = ["_dropped": 1]
           default: entry.at = Timestamp(millisecondsSince1970: .max / 2)
           }
           try scene.log.append(entry, redactable: redactable, in: tx)

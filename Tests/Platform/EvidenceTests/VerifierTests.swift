@@ -198,6 +198,53 @@ struct VerifierTests {
     }
   }
 
+  /// A signed log of one entry, whatever that is: as somebody can make one who has a key.
+  private static func sign(_ entry: String, to path: String) throws {
+    var folder = try TileFolder(path: path)
+    var tree = TileTree()
+    _ = tree.append(Merkle.leaf(Array(entry.utf8)))
+    try folder.write(
+      TilePath(.entries, index: 0, count: 1), bytes: EntryBundle.encode([Array(entry.utf8)]))
+    for (path, hashes) in tree.partial { try folder.write(path, hashes: hashes) }
+    let signer = try EvidenceSigner(seed: Secret(bytes: [UInt8](repeating: 7, count: 32)), origin: "aw/made")
+    try folder.writeKey(signer.verifierKey)
+    try folder.writeCheckpoint(try signer.sign(EvidenceCheckpoint(origin: "aw/made", size: 1, root: tree.root)))
+  }
+
+  @Test("a signed entry that is none is a problem for both, not the end of either")
+  func malformed() async throws {
+    func entry(at: String = "2026-01-01T00:00:00.000Z", _ rest: String = #""data":{},"index":0,"v":1"#) -> String {
+      #"{"actor":"a","at":"\#(at)","kind":"evidence.heartbeat",\#(rest)}"#
+    }
+    let beat = #""data":{"node":"a","number":1,"everySeconds":60,"phase":"began"},"index":0,"v":1"#
+    let times = [
+      "2026-02-30T00:00:00.000Z", "2026-13-01T00:00:00.000Z", "2026-01-01T24:00:00.000Z", "2026-01-01T00:00:60.000Z",
+      "0000-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.0000Z",
+      "2026-01-01T00:00:00.000+00:00", "٢٠٢٦-01-01T00:00:00.000Z", "2026-01-01 00:00:00.000Z", "",
+    ]
+    let wrong =
+      times.map { entry(at: $0, beat) } + [
+        entry(#""data":{},"index":0,"v":true"#), entry(#""data":{},"index":false,"v":1"#),
+        entry(#""data":{},"index":0,"v":1,"subject":"org""#), entry(#""data":{},"index":0,"v":1,"subject":{"type":1}"#),
+        entry(#""data":NaN,"index":0,"v":1"#), #"{"at":1}"#, "[]", "", "\u{0}",
+      ]
+    let right = [
+      entry(), entry(beat), entry(at: "2028-02-29T23:59:59.999Z", beat), entry(at: "9999-12-31T23:59:59.999Z", beat),
+      entry(#""data":null,"index":0,"v":1"#), entry(#""data":{"node":[]},"index":0,"v":1"#),
+    ]
+    try await TestFolder.with { folder in
+      let all = (wrong + right).enumerated().map { ("\(folder)/\($0.offset)", $0.element) }
+      for (path, entry) in all { try Self.sign(entry, to: path) }
+      let python = try PythonVerifier.verify(all.map(\.0)).reports
+      try #require(python.count == all.count)
+      for (index, (path, entry)) in all.enumerated() {
+        let report = try EvidenceVerifier.verify(directory: path)
+        #expect(report.isIntact == (index >= wrong.count), "\(entry): \(report.problems)")
+        #expect(Verdict(python[index]) == Verdict(report), "\(entry): \(python[index].problems)")
+      }
+    }
+  }
+
   @Test("key ids and signatures are those of C2SP signed-note")
   func knownKey() {
     // The verifier key of Go's checksum database, whose id everyone can look up.

@@ -108,6 +108,13 @@ def level_above(hashes):
 # Text forms: every reader refuses what it would not write itself.
 
 
+def parse_json(text):
+    def refuse(name):
+        raise ValueError(name + " is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def strict_base64(text):
     try:
         data = base64.b64decode(text, validate=True)
@@ -135,7 +142,7 @@ def parse_checkpoint(note, key):
     name, public, key_id = key
     body, gap, signatures = note.partition(b"\n\n")
     lines = body.split(b"\n")
-    if not gap or not note.endswith(b"\n") or len(lines) < 3 or not re.fullmatch(rb"0|[1-9][0-9]*", lines[1]):
+    if not gap or not note.endswith(b"\n") or len(lines) < 3 or not re.fullmatch(rb"0|[1-9][0-9]{0,17}", lines[1]):
         return None
     root = strict_base64(lines[2].decode("ascii", "replace"))
     if root is None or len(root) != 32 or lines[0] != name:
@@ -166,6 +173,8 @@ def parse_cosigned(note, log_key, witness_key):
         if data is None or len(data) != 76 or data[:4] != key_id:
             continue
         seconds = int.from_bytes(data[4:12], "big")
+        if seconds >= 253_402_300_800:
+            continue
         if signature_is_valid(public, b"cosignature/v1\ntime %d\n%s\n" % (seconds, body), data[12:]):
             at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
             return {"witness": name.decode(), "size": signed[0], "root": signed[1], "at": at}
@@ -194,14 +203,23 @@ def compare(cosigned, root):
 
 
 def milliseconds(at):
-    seconds = datetime.datetime.strptime(at[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    return int(seconds) * 1000 + int((at[20:-1] + "000")[:3])
+    """None for what is no time of the one form that AW writes: UTC, since 1970, with three digits of a fraction."""
+    form = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+    if not isinstance(at, str) or not re.fullmatch(form, at):
+        return None
+    try:
+        time = datetime.datetime.strptime(at[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        return None
+    return None if time.year < 1970 else int(time.timestamp()) * 1000 + int(at[20:23])
 
 
 def parse_beat(entry):
-    """None for an entry that is no heartbeat."""
-    value = json.loads(entry)
+    """None for an entry that says nothing of whether a control plane was there."""
+    value = parse_json(entry)
     data = value["data"]
+    if value["kind"] == "node.lost" and isinstance(data, dict) and isinstance(data.get("lostNode"), str):
+        return {"source": data["lostNode"], "at": value["at"], "lost": True}
     if value["kind"] != "evidence.heartbeat" or not isinstance(data, dict):
         return None
     number, every = data.get("number"), data.get("everySeconds")
@@ -212,7 +230,8 @@ def parse_beat(entry):
     if data.get("phase") not in ("began", "goes-on", "ended"):
         return None
     ended = data["phase"] == "ended"
-    return {"source": data["node"], "number": number, "at": value["at"], "every": every, "ended": ended}
+    return {"source": data["node"], "number": number, "at": value["at"], "every": every, "ended": ended,
+            "lost": False}
 
 
 def is_late(beat, at):
@@ -223,11 +242,18 @@ def is_late(beat, at):
 def find_gaps(beats, newest):
     before, gaps = {}, []
 
-    def gap(source, since, until, missing, is_open):
-        gaps.append({"source": source, "since": since, "until": until, "missing": missing, "isOpen": is_open})
+    def gap(source, since, until, missing, is_open, cause=None):
+        gaps.append({"source": source, "since": since, "until": until, "missing": missing, "isOpen": is_open,
+                     "cause": cause})
 
     for beat in beats:
         last = before.get(beat["source"])
+        if beat["lost"]:
+            if last and not last["ended"]:
+                gap(beat["source"], last["at"], beat["at"], 0, False, "lost")
+                # Nothing is expected of it until it begins again.
+                before[beat["source"]] = {**last, "ended": True}
+            continue
         before[beat["source"]] = beat
         missing = max(0, beat["number"] - (last["number"] if last else 0) - 1)
         if missing or (last and is_late(last, beat["at"])):
@@ -307,19 +333,27 @@ def parse_bundle(data, most):
 
 def entry_problem(data, index):
     try:
-        value = json.loads(data.decode("utf-8"))
-    except ValueError:
+        value = parse_json(data.decode("utf-8"))
+    except (ValueError, RecursionError):
         return "it is not JSON"
-    if not isinstance(value, dict) or value.get("v") != 1:
+    if not isinstance(value, dict) or not is_number(value.get("v"), 1):
         return "unknown format"
-    if value.get("index") != index:
+    if not is_number(value.get("index"), index):
         return "it says that it is another entry"
-    time = value.get("at")
-    if not isinstance(time, str) or not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", time):
+    if milliseconds(value.get("at")) is None:
         return "its time is not an RFC 3339 time in UTC"
     if not isinstance(value.get("kind"), str) or not isinstance(value.get("actor"), str) or "data" not in value:
         return "it has no kind, no actor or no data"
+    if "subject" in value:
+        subject = value["subject"]
+        if not isinstance(subject, dict) or not all(isinstance(subject.get(name), str) for name in ("type", "id")):
+            return "its subject has no type or no id"
     return None
+
+
+def is_number(value, wanted):
+    """True is 1 for Python, but not in JSON."""
+    return type(value) is int and value == wanted
 
 
 class Verifier:
@@ -376,7 +410,7 @@ class Verifier:
         self.check_upper_levels()
         self.check_other_files()
         if not self.problems:
-            sources = len({beat["source"] for beat in self.beats})
+            sources = len({beat["source"] for beat in self.beats if not beat["lost"]})
             gaps = find_gaps(self.beats, self.newest)
             self.completeness = {**self.completeness, "sources": sources, "gaps": gaps}
 
@@ -413,7 +447,7 @@ class Verifier:
                 self.problem(name, first + offset, what)
                 continue
             if first + offset == self.size - 1:
-                self.newest = json.loads(entry)["at"]
+                self.newest = parse_json(entry)["at"]
             beat = parse_beat(entry)
             if beat:
                 self.beats.append(beat)
@@ -537,14 +571,18 @@ class BundleVerifier:
     def run(self, given, witness=None):
         try:
             with open(self.path, "rb") as file:
-                bundle = json.loads(file.read().decode("utf-8"))
-            note, entries = bundle["checkpoint"].encode(), bundle["entries"]
-            if bundle["bundle"] != "aw-evidence-bundle/1" or not all(isinstance(e["index"], int) for e in entries):
+                bundle = parse_json(file.read().decode("utf-8"))
+            note, log, entries = bundle["checkpoint"].encode(), bundle["log"].encode(), bundle["entries"]
+            if bundle["bundle"] != "aw-evidence-bundle/1" or not isinstance(entries, list):
                 raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
+            if not all(value is None or isinstance(value, str) for value in bundle["scope"].values()):
+                raise ValueError
+            if not all(map(self.is_item, entries)):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return self.problem(None, "it is no evidence bundle")
         self.entries = len(entries)
-        own = parse_key((str(bundle.get("log")) + "\n").encode())
+        own = parse_key(log + b"\n")
         if own is None:
             self.problem(None, "the log's key in it is none")
         if given and own and given != own:
@@ -569,7 +607,16 @@ class BundleVerifier:
             if what:
                 self.problem(index, what)
             elif item.get("entry") is not None:
-                self.newest = json.loads(item["entry"])["at"]
+                self.newest = parse_json(item["entry"])["at"]
+
+    @staticmethod
+    def is_item(item):
+        if type(item["index"]) is not int or not isinstance(item.get("disclosures", []), list):
+            return False
+        texts = [item["proof"], *item.get("disclosures", [])]
+        texts += [item[name] for name in ("entry", "hash") if item.get(name) is not None]
+        # Half a surrogate pair has no bytes: that raises, as what else is wrong.
+        return all(isinstance(text, str) and text.encode() is not None for text in texts)
 
     def item_problem(self, item, bundle):
         proof = parse_proof(item["proof"])
@@ -583,10 +630,11 @@ class BundleVerifier:
             what = entry_problem(data, item["index"])
             if what:
                 return what
-            entry = json.loads(data)
+            entry = parse_json(data)
             if not self.in_scope(entry, bundle["scope"]):
                 return "it is not of what the bundle is about"
-            commitments = entry["data"].get("_sd", []) if isinstance(entry["data"], dict) else []
+            commitments = entry["data"].get("_sd") if isinstance(entry["data"], dict) else None
+            commitments = commitments if isinstance(commitments, list) else []
             leaf = leaf_hash(data)
         else:
             try:
@@ -602,7 +650,8 @@ class BundleVerifier:
         return None
 
     def in_scope(self, entry, scope):
-        wanted = [("org", entry.get("org")), ("act", entry.get("act")), ("subject", entry.get("subject", {}).get("id"))]
+        subject = entry["subject"]["id"] if "subject" in entry else None
+        wanted = [("org", entry.get("org")), ("act", entry.get("act")), ("subject", subject)]
         if any(scope.get(name) is not None and scope[name] != value for name, value in wanted):
             return False
         # Times of one form and one zone compare as texts.

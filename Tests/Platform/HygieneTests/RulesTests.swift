@@ -61,6 +61,49 @@ struct RulesTests {
   }
 
   @Test(
+    "what no profile has is dropped and counted, and named where the name is harmless",
+    arguments: [
+      (#"{"slug":"a"}"#, "org.created", #"{"slug":"a"}"#, [String]()),
+      (#"{"_sd":["x"],"_sd_alg":"sha-256"}"#, "org.created", #"{"_sd":["x"],"_sd_alg":"sha-256"}"#, []),
+      (
+        #"{"colour":"red","slug":"a"}"#, "org.created", #"{"_dropped":{"count":1,"names":["colour"]},"slug":"a"}"#,
+        ["colour"]
+      ),
+      (
+        #"{"sk-1234":1,"favouriteColour":{"slug":"a"},"Anna":2}"#, "org.created",
+        #"{"_dropped":{"count":3,"names":["favouriteColour"]}}"#, ["Anna", "favouriteColour", "sk-1234"]
+      ),
+      (#"{"slug":"a"}"#, "org.sold", #"{"_dropped":{"count":1,"names":["slug"]}}"#, ["slug"]),
+      (
+        #"{"_dropped":{"count":2,"names":["size"]},"colour":"red"}"#, "org.created",
+        #"{"_dropped":{"count":3,"names":["size","colour"]}}"#, ["colour"]
+      ),
+    ])
+  func closed(data: String, kind: String, kept: String, dropped: [String]) throws {
+    let profiles = FieldProfiles("org.created: slug word, name text, contact commitment")
+    let closed = profiles.closed(try JSONValue(parsing: data), of: kind)
+    #expect(closed.data.canonical == kept && closed.names == dropped)
+    #expect(profiles.closed(closed.data, of: kind).names.isEmpty)
+  }
+
+  @Test("a field in quarantine waits until somebody lets it stay, or until it is gone")
+  func quarantine() {
+    var run = HygieneRun(
+      scanner: ExactScanner(key: SymmetricKey(size: .bits256)), profiles: FieldProfiles("k.k: says text"),
+      kinds: .init(orgs: [], others: []), rules: [:])
+    let data: JSONValue = ["_sd": ["x"], "_sd_alg": "sha-256", "_quarantined": ["says": "openai-key"]]
+    for (index, beside) in [["says": "{}"], [:], ["other": "{}"], ["says": "{}"]].enumerated() {
+      run.take(Self.item(data, kind: "k.k", index: Int64(index)), bytes: [], beside: beside)
+    }
+    #expect(run.open(.patterns) == [0, 3] && run.open(.personalData) == [] && run.unknown == [])
+    run.review(3)
+    #expect(run.open(.patterns) == [0])
+    run.take(Self.item(["colour": "red"], kind: "k.k", index: 4), bytes: [])
+    run.review(4)
+    #expect(run.unknown == [4] && run.open(.personalData) == [])
+  }
+
+  @Test(
     "personal data is found by its form",
     arguments: [
       ("Ask anna.bakker@example.test about it", "an e-mail address"), ("call +31 6 12345678 first", "a phone number"),

@@ -44,6 +44,14 @@ extension EvidenceRoutes {
             "confirm": .string(field.name), "index": .integer(index),
           ]
         }),
+      "quarantined": .array(
+        fields.quarantined.map { field in
+          [
+            "name": .string(field.field), "rule": .string(field.rule), "confirm": .string(field.field),
+            "index": .integer(index),
+          ]
+        }),
+      "hasQuarantined": .bool(!fields.quarantined.isEmpty),
       "hasFields": .bool(!fields.fields.isEmpty), "erased": .integer(Int64(fields.erased)),
       "hasErased": .bool(fields.erased > 0),
       "found": .array(
@@ -51,7 +59,8 @@ extension EvidenceRoutes {
           let field = finding.field.isEmpty ? "" : "\(finding.field): "
           return ["says": .string(field + finding.says), "title": .string(finding.layer.title)]
         }),
-      "hasFound": .bool(!found.isEmpty), "mayReview": .bool(found.contains { !$0.layer.blocks }),
+      "hasFound": .bool(!found.isEmpty),
+      "mayReview": .bool(!fields.quarantined.isEmpty || found.contains { !$0.layer.blocks }),
       "mayManage": .bool(request.caller?.role == .owner),
     ]
   }

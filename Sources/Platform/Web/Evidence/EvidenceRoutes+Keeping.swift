@@ -35,7 +35,8 @@ extension EvidenceRoutes {
           response: EvidenceFieldsView.schema, status: 202)
       ) { try await erase($0) },
       .act(
-        .post, "/api/v1/evidence/{index}/review", "Says that what a scan found in an entry was looked at and may stay.",
+        .post, "/api/v1/evidence/{index}/review",
+        "Lets what was found in an entry stay, and shows what was in quarantine.",
         .evidenceManage, .evidenceReviewed,
         schema: RouteSchema(
           request: JSONSchema.object(["reason": JSONSchema.text]), response: EvidenceView.schema, status: 202)
@@ -102,7 +103,10 @@ extension EvidenceRoutes {
     return try .plan(
       Plan(
         act: EvidenceKind.evidenceReviewed.id, subject: "entry \(index)",
-        steps: ["Record that it was looked at. What fails, such as a known secret, stays failed."]))
+        steps: [
+          "Record that it may stay. What fails, such as a known secret, stays failed.",
+          "Show what was put aside in it, here and in bundles.",
+        ]))
   }
 
   private func bundleScope(_ request: WebRequest) throws -> EvidenceBundle.Scope {

@@ -46,7 +46,7 @@ public struct EvidenceService: Sendable {
     return try await store.read { try hygiene.newest(in: $0) }
   }
 
-  /// Says that a person looked at what a scan found in an entry, and that it may stay.
+  /// Says that what was found in an entry may stay. What was in quarantine in it is shown from then on.
   ///
   /// - Throws: `notFound` when there is no such entry, `usage` without a reason.
   public func review(_ index: Int64, reason: String, as actor: Actor, dryRun: Bool = false) async throws {
@@ -80,15 +80,17 @@ public struct EvidenceService: Sendable {
     }
   }
 
-  /// The redactable fields of an entry: what is left of them, and how many were erased.
+  /// The redactable fields of an entry: what is left of them, what is in quarantine, and how many were erased.
   public func fields(_ index: Int64) async throws -> EvidenceFieldsView {
     let log = log
     return try await store.read { tx in
       let record = try Self.record(index, log, tx)
       let commitments = record.entry.data["_sd"]?.arrayValue?.count ?? 0
       let kept = try log.disclosures(of: index, in: tx)
+      let aside = try log.quarantine(of: record, in: tx)
       return EvidenceFieldsView(
-        fields: kept.map { EvidenceFieldsView.Field(name: $0.name, value: $0.value) }, erased: commitments - kept.count)
+        fields: kept.map { EvidenceFieldsView.Field(name: $0.name, value: $0.value) }, quarantined: aside,
+        erased: commitments - kept.count - aside.count)
     }
   }
 
@@ -118,11 +120,14 @@ public struct EvidenceFieldsView: Codable, Sendable, Equatable {
   }
 
   public let fields: [Field]
+  /// Fields that look like a secret: nobody is shown what is in them until the entry was reviewed.
+  public let quarantined: [EvidenceLog.Quarantined]
   /// How many more it had.
   public let erased: Int
 
   static let schema = JSONSchema.object([
     "fields": JSONSchema.array(of: JSONSchema.object(["name": JSONSchema.text, "value": JSONSchema.any])),
+    "quarantined": JSONSchema.array(of: JSONSchema.object(["field": JSONSchema.text, "rule": JSONSchema.text])),
     "erased": JSONSchema.integer,
   ])
 }

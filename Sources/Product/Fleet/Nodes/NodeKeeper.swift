@@ -11,7 +11,6 @@ import Synchronization
 
 extension EvidenceKind {
   public static let nodeJoined = EvidenceKind("node.joined")
-  public static let nodeLost = EvidenceKind("node.lost")
   public static let nodeTookOver = EvidenceKind("node.took-over")
 }
 
@@ -267,7 +266,10 @@ public final class NodeKeeper: Service {
       guard let row = try NodeRecords.node(gone.id, in: tx), row.node == gone else { return }
       try NodeRecords.set(.lost, gone.id, in: tx)
       try record(
-        .nodeLost, ["lost": .string(gone.name), "seenAt": .string(row.seenAt.description)], now, tx)
+        .nodeLost,
+        [
+          "lost": .string(gone.name), "lostNode": .string(gone.id.text), "seenAt": .string(row.seenAt.description),
+        ], now, tx)
       try outbox.append(FleetEvents.node(gone, isLost: true, why: "", at: now), in: tx)
       try endDisruptions(of: gone.id, at: now, in: tx)
       logger.warning("a control plane's lease is over", metadata: ["node": "\(gone.name)"])
