@@ -7,6 +7,7 @@ import Foundation
 import Programme
 import Store
 import Testing
+import Web
 
 @Suite("Approvals, by the command line", .serialized, .timeLimit(.minutes(5)))
 struct ApprovalScenarioTests {
@@ -66,6 +67,76 @@ struct ApprovalScenarioTests {
       for kind in ["approval.used", "approval.given", "emergency.opened", "emergency.used", "emergency.reviewed"] {
         #expect(names.contains(kind), "\(kind)")
       }
+    }
+  }
+
+  @Test("in the browser: asked, approved by somebody else, asked again without an id; an emergency, and its review")
+  func pages() async throws {
+    try await Scene.with { scene in
+      let ada = try await Gating(in: scene)
+      let eve = try await Gating(in: scene, inviting: "eve")
+      for host in ["old", "older"] { _ = try await scene.client.send(.post, "/hosts", body: ["slug": host]) }
+      _ = try await Self.aw(["approval", "rule", "set", "host.removed"], as: ada)
+      let url = scene.running.url
+      try await Browser.with { browser in
+        func remove(_ host: String) async throws {
+          try await browser.open(url + "/hosts/\(host)")
+          try await browser.run("document.querySelector('#remove').open = true")
+          try await browser.type(host, into: "#remove input[name=confirm]")
+          try await browser.click("#remove button[type=submit]")
+        }
+        try await OnboardingPagesTests.signIn(browser, scene, "ada")
+        try await remove("old")
+        try await browser.until("This needs the approval of second")
+        try await browser.open(url + "/approvals")
+        #expect(try await browser.text().contains("You asked for it, so somebody else has to approve it."))
+        #expect(try await browser.run("return document.querySelector('[action$=\"/approve\"]')") == .null)
+        try await browser.looks("approvals-asked")
+
+        let listed = try await eve.client.send(.get, "/approvals")
+        let id = try #require(listed["items"]?.arrayValue?.first?["approval"]?["id"]?.stringValue)
+        let link = try await scene.control.access.signInLink(for: Slug("eve"), reason: "setup")
+        try await browser.open(SignInAddress.link(link.secret, publicURL: url))
+        try await browser.click("main button[type=submit]")
+        try await browser.until("Fleet")
+        try await browser.open(url + "/approvals")
+        let text = try await browser.text("#approval-\(id)")
+        #expect(text.contains("host.removed") && text.contains("sha256:") && text.contains("waits for: second"))
+        try await browser.looks("approvals-to-answer")
+        try await browser.type("seen", into: "#approval-\(id) input[name=note]")
+        try await browser.click("#approval-\(id) button[type=submit]")
+        try await browser.until("whoever asked asks again")
+        #expect(try await browser.text("#approval-\(id)").contains("approved it"))
+        // What Eve asks for herself is another request: nobody uses what was approved for somebody else by chance.
+        try await remove("old")
+        try await browser.until("This needs the approval of second")
+        try await browser.open(url + "/approvals")
+        try await browser.run("document.querySelector('#emergency').open = true")
+        try await browser.type("fire", into: "#emergency input[name=reason]")
+        try await browser.click("#emergency button[type=submit]")
+        try await browser.until("Emergency of eve: 0 acts done alone")
+        try await remove("older")
+        try await browser.until("Hosts")
+        try await browser.open(url + "/approvals")
+        try await browser.until("Emergency of eve: 1 act done alone")
+        #expect(try await browser.text().contains("Another owner reviews it."))
+        try await browser.looks("approvals-emergency")
+
+        try await OnboardingPagesTests.signIn(browser, scene, "ada")
+        try await remove("old")
+        try await browser.until("Hosts")
+        try await browser.open(url + "/approvals")
+        try await browser.type("it was right", into: ".loud input[name=note]")
+        try await browser.click(".loud button[type=submit]")
+        try await browser.until("Emergencies that were reviewed")
+        #expect(try await browser.text().contains("it was right"))
+        #expect(try await browser.run("return document.querySelectorAll('s').length").intValue ?? 0 >= 1)
+        try await browser.looks("approvals-over")
+        #expect(try await browser.complaints() == [])
+      }
+      let hosts = try await ada.client.send(.get, "/hosts")["items"]?.arrayValue ?? []
+      let names = hosts.compactMap { $0["slug"]?.stringValue }
+      #expect(!names.contains("old") && !names.contains("older"))
     }
   }
 }

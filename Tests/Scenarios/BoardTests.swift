@@ -1,8 +1,12 @@
+import Access
 import Basics
 import Client
 import Deployment
+import Evidence
+import Fleet
 import Foundation
 import Programme
+import Store
 import Testing
 
 /// The board as people read it: on the console and as a file, in a real browser, each text against the one record.
@@ -27,6 +31,7 @@ struct BoardTests {
         try await Self.links(browser)
         try await Self.marked(browser, scene)
         try await Self.changes(browser, programme)
+        try await Self.exceptions(browser, programme)
         try await Self.agree(browser, try await programme.board())
         try await Self.links(browser)
         try await Self.looks("board", browser)
@@ -102,6 +107,35 @@ struct BoardTests {
       ["programme", "waive", warning, "--reason", "until the lab is free", "--until", until] + programme.ada, code: 4)
     try await browser.until("What changed")
     #expect(try await browser.text("#changes").contains("architecture warning: one Docker engine serves every"))
+    #expect(try await browser.run("return document.body.dataset.sameLoad").stringValue == "yes")
+  }
+
+  /// The open page follows a waiver, evidence that no packet allows, and a verdict that newer evidence made stale.
+  private static func exceptions(_ browser: Browser, _ programme: Programming) async throws {
+    let scene = programme.scene
+    _ = try await scene.client.send(.post, "/evidence-hygiene")
+    // No act leaves this entry, since the guardrails refuse each that would: so it is written past them.
+    let real = EvidenceEntry(
+      kind: .orgCreated, at: Timestamp(Date()), actor: "system:test", data: ["slug": "globex", "sort": "real"])
+    _ = try await scene.control.store.write { tx in try EvidenceLog().append(real, in: tx) }
+    let warning = try #require(try await programme.board().warnings.first)
+    let until = Timestamp(Date()).advanced(by: .seconds(86_400)).description
+    let eve = try await Gating(in: scene, inviting: "eve").context
+    try await programme.aw(
+      [
+        "programme", "waive", "\(warning.id)", "--reason", "until the lab is free", "--until", until, "--context", eve,
+      ])
+    try await browser.until("Waived by eve until", in: "#warnings")
+    try await browser.until(Self.header, in: "#header")
+    #expect(try await browser.text("#warnings").contains("because it is waived"))
+    #expect(try await browser.text("#tile-evidence").contains("stale:"))
+    #expect(try await browser.text("#evidence").contains("items were added after the checks ran"))
+    let board = try await programme.board()
+    let violation = try #require(board.violations.first)
+    #expect(board.violations.count == 1 && violation.kind == "org.created" && violation.scope == .realOrg)
+    let said = try await browser.text("#violations")
+    #expect(said.contains("org.created") && said.contains("real-org") && said.contains(violation.line))
+    #expect(said.contains(violation.evidence.uri) && board.evidence.isStale)
     #expect(try await browser.run("return document.body.dataset.sameLoad").stringValue == "yes")
   }
 

@@ -18,7 +18,7 @@ enum ApprovalParts {
   /// body.
   static let kinds: [EvidenceKind] = [
     .instanceRemovalRequested, .hostRemoved, .credentialRemoved, .sealingKeyRotated, .authorityRotated,
-    .evidenceErased,
+    .evidenceErased, .operatorInvited, .operatorSuspended,
   ]
 
   /// Tells of an emergency while nobody has reviewed it.
@@ -43,8 +43,9 @@ enum ApprovalParts {
     try ApprovalRecords.unreviewed(in: tx).map { emergency in
       ReviewTask(
         id: emergency.id.text,
-        words: "Review the emergency of '\(emergency.account)' (until \(emergency.until), \(emergency.acts.count) "
-          + "acts alone): another person runs 'aw emergency review \(emergency.id) --note TEXT'",
+        words: "Review the emergency of '\(emergency.account)' (until \(emergency.until), "
+          + "\(emergency.acts.count == 1 ? "1 act" : "\(emergency.acts.count) acts") done alone): "
+          + "another person runs 'aw emergency review \(emergency.id) --note TEXT'",
         since: emergency.openedAt, people: [])
     }
   }

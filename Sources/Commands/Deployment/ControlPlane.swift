@@ -280,6 +280,7 @@ public final class ControlPlane: Sendable {
         acts: acts, log: evidence, store: store, hygiene: hygiene, publisher: publisher, clock: clock),
       directory: directory.evidence)
     let accessRoutes = AccessRoutes(access: access, publicURL: publicURL)
+    let approvalRoutes = ApprovalRoutes(service: approvals, topic: ProgrammeRoutes.topic)
     let intakeRoutes = IntakeRoutes(service: intake, publicURL: publicURL)
     let onboardingSections = OnboardingSections(service: onboarding)
     let orgPages = OnboardingPages(
@@ -305,10 +306,10 @@ public final class ControlPlane: Sendable {
         + OnboardingRoutes(service: onboarding).routes + BaselineRoutes(service: onboarding).routes
         + HandoffRoutes(service: onboarding).routes + intakeRoutes.routes + orgPages.routes
         + evidenceRoutes.routes + accessRoutes.routes + runbooks.routes + ProgrammeRoutes(service: programme).routes
-        + programmePages.routes + ApprovalRoutes(service: approvals).routes,
+        + programmePages.routes + approvalRoutes.routes,
       rooms: [
         try FleetRoutes.pages(), try OnboardingPages.pages(), try IntakeRoutes.pages(), try AlertsRoutes.pages(),
-        try ProgrammePages.pages(), evidenceRoutes.pages, accessRoutes.pages,
+        try ProgrammePages.pages(), approvalRoutes.pages, evidenceRoutes.pages, accessRoutes.pages,
         try RunbookRoutes.pages(),
       ], assets: try AssetFiles.load(), clock: clock, logger: logger)
   }

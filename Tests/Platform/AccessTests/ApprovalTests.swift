@@ -47,7 +47,7 @@ struct ApprovalTests {
     _ engine: TestEngine = .sqlite, rule: Bool = true, roles: [String] = ["second"],
     _ body: (Team) async throws -> Void
   ) async throws {
-    let approvals = Approvals(kinds: [kind], person: { $0.text == "eve-bot" ? "eve" : $0.text })
+    let approvals = Approvals(kinds: [kind, .operatorInvited], person: { $0.text == "eve-bot" ? "eve" : $0.text })
     try await AccessWorld.with(engine, approvals: approvals) { world in
       let owner = try await world.owner("ada")
       func member(_ name: String) async throws -> Actor {
@@ -104,6 +104,49 @@ struct ApprovalTests {
       let kinds = try await team.world.kinds()
       #expect(kinds.filter { $0 == "approval.requested" }.count == 1)
       #expect(kinds.suffix(3) == ["host.removed", "approval.used", "act.refused"])
+    }
+  }
+
+  @Test("a rule for invitations keeps an owner from making the second person alone, and binds name and role")
+  func invitation() async throws {
+    try await Self.with(rule: false) { team async throws -> Void in
+      let role = ApprovalRole(name: try Slug("second"), people: [])
+      try await team.service.set(
+        ApprovalRule(kind: EvidenceKind.operatorInvited.id, roles: [role], minutes: 60, separateExecutor: false),
+        as: team.ada)
+      func invite(_ name: String, _ role: OperatorRole = .owner, naming id: ApprovalID? = nil) async -> ErrorCode? {
+        await code {
+          try await Approvals.$named.withValue(id) {
+            _ = try await team.world.service.invite(Slug(name), role: role, as: team.ada)
+          }
+        }
+      }
+      #expect(await invite("puppet") == .approvalRequired)
+      let names = try await team.world.service.operators(as: team.ada).map(\.name.text)
+      #expect(!names.contains("puppet"))
+      let request = try await team.newest()
+      #expect(request.act.subject == "operator/puppet" && request.act.details["role"] == "owner")
+      _ = try await team.service.answer(request.id, approves: true, note: nil, as: team.eve)
+      #expect(await invite("puppet", .viewer, naming: request.id) == .approvalStale)
+      #expect(await invite("other", naming: request.id) == .approvalStale)
+      #expect(await invite("puppet", naming: request.id) == nil)
+      #expect(await invite("puppet", naming: request.id) == .approvalUsed)
+    }
+  }
+
+  @Test("whoever asked and got it asks again without an id; nobody else does, nor for anything else, nor twice")
+  func again() async throws {
+    try await Self.with { team async throws -> Void in
+      #expect(await team.perform(as: team.ada) == .approvalRequired)
+      let request = try await team.newest()
+      _ = try await team.service.answer(request.id, approves: true, note: nil, as: team.eve)
+      #expect(await team.perform(as: team.una) == .approvalRequired, "what Una asks for is a request of her own")
+      let other = Act(.hostRemove, kind: Self.kind, subject: Self.act.subject, details: ["force": false])
+      #expect(await team.perform(other, as: team.ada) == .approvalRequired)
+      #expect(await team.perform(as: team.ada, dryRun: true) == nil)
+      #expect(await team.perform(as: team.ada) == nil)
+      #expect(try await team.done() == 1)
+      #expect(await team.perform(as: team.ada) == .approvalRequired, "an approval is used once")
     }
   }
 

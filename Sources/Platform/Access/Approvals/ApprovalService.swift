@@ -106,6 +106,23 @@ public struct ApprovalService: Sendable {
     }
   }
 
+  /// The newest, each with why this actor's approval of it would not be taken; nil when it would.
+  public func list(asSeenBy actor: Actor) async throws -> [(view: ApprovalView, problem: ApprovalProblem?)] {
+    let now = clock.now
+    return try await store.read { tx in
+      let vote = try AccessRecords.person(behind: actor, in: tx).map {
+        ApprovalVote(account: $0, at: now, approves: true)
+      }
+      let decision = try approvals.decision(in: tx)
+      return try ApprovalRecords.approvals(in: tx).map { approval in
+        let rule = try answered(approval, in: tx)
+        // Nobody has no role.
+        let problem = vote.map { decision.problem(voting: $0, on: approval, under: rule) } ?? .noRole
+        return (try view(approval, decision, at: now, in: tx), problem)
+      }
+    }
+  }
+
   /// - Throws: `approvalUnknown`.
   public func show(_ id: ApprovalID) async throws -> ApprovalView {
     let now = clock.now
@@ -132,9 +149,7 @@ public struct ApprovalService: Sendable {
         throw Acts.Refusal(ApprovalErrors.noPerson(approval.act.kind))
       }
       let vote = ApprovalVote(account: account, at: context.at, approves: approves, note: note)
-      // Without its rule nobody is asked any more, and a word about it does no harm.
-      let rule = try rule(of: approval, in: tx) ?? ApprovalRule(
-        kind: approval.act.kind, roles: [], minutes: ApprovalLimits.minutesDefault, separateExecutor: false)
+      let rule = try answered(approval, in: tx)
       let decision = try approvals.decision(in: tx)
       if let problem = decision.problem(voting: vote, on: approval, under: rule) {
         throw Acts.Refusal(ApprovalErrors.refusal(problem, id, approval.act.kind))
@@ -159,6 +174,13 @@ public struct ApprovalService: Sendable {
       missing: rule.map { decision.missing(of: approval, under: $0) } ?? [])
   }
 
+  /// Without its rule nobody is asked any more, and a word about it does no harm.
+  private func answered(_ approval: Approval, in tx: Transaction) throws -> ApprovalRule {
+    try rule(of: approval, in: tx)
+      ?? ApprovalRule(
+        kind: approval.act.kind, roles: [], minutes: ApprovalLimits.minutesDefault, separateExecutor: false)
+  }
+
   /// As it is now. What changes a rule is under that rule.
   private func rule(of approval: Approval, in tx: Transaction) throws -> ApprovalRule? {
     let prefix = "approval-rule/"
@@ -170,6 +192,16 @@ public struct ApprovalService: Sendable {
 
   public func emergencies() async throws -> [Emergency] {
     try await store.read { try ApprovalRecords.emergencies(in: $0) }
+  }
+
+  /// The newest, each with whether this actor is another person than the one who opened it.
+  public func emergencies(asSeenBy actor: Actor) async throws -> [(emergency: Emergency, isAnothers: Bool)] {
+    try await store.read { [approvals] tx in
+      let account = try AccessRecords.person(behind: actor, in: tx)
+      return try ApprovalRecords.emergencies(in: tx).map { emergency in
+        (emergency, account.map { !approvals.isSamePerson($0, emergency.account) } ?? false)
+      }
+    }
   }
 
   /// Lets whoever asks do alone, for a while, what needs two people.

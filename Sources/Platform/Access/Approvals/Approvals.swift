@@ -44,7 +44,7 @@ public struct Approvals: Sendable {
     return try ApprovalRecords.rule(isAboutRule ? act.subject?.id ?? "" : act.kind.id, in: tx)
   }
 
-  /// Uses the approval that is named, or the emergency of whoever acts.
+  /// Uses the approval that is named, or the one that whoever acts asked for and got, or their emergency.
   ///
   /// - Returns: the evidence of that, to be appended with the act's.
   /// - Throws: `Wanting`; `approvalNoPerson` for nobody; what is wrong with the approval that is named.
@@ -53,6 +53,7 @@ public struct Approvals: Sendable {
     in tx: Transaction
   ) throws -> (kind: EvidenceKind, subject: EvidenceSubject, data: JSONValue) {
     guard let account = try AccessRecords.person(behind: actor, in: tx) else { throw ApprovalErrors.noPerson(act.kind) }
+    let named = try named ?? given(for: act, to: account, under: rule, at: now, in: tx)
     let emergency = try ApprovalRecords.unreviewed(in: tx).first { $0.covers(account, at: now) }
     if named == nil, var emergency {
       emergency.acts.append(act.digest)
@@ -74,6 +75,17 @@ public struct Approvals: Sendable {
         "approvers": .array(approvers),
       ]
     )
+  }
+
+  /// A page has no place for the id of an approval: to ask again for exactly the same act is enough.
+  private func given(
+    for act: ApprovedAct, to account: Slug, under rule: ApprovalRule, at now: Timestamp, in tx: Transaction
+  ) throws -> ApprovalID? {
+    let decision = try decision(in: tx)
+    return try ApprovalRecords.open(act.digest, at: now, in: tx).first { approval in
+      isSamePerson(approval.requester, account)
+        && decision.problem(with: approval, for: act, by: account, under: rule, at: now) == nil
+    }?.id
   }
 
   /// What is thrown when nothing is named: it undoes the act, and a request is left in its place.

@@ -2,11 +2,13 @@ import Access
 import Basics
 import Evidence
 
-/// The API of approvals and emergencies.
+/// Approvals and emergencies. Access has no HTTP, so their API and page are here.
 public struct ApprovalRoutes: Sendable {
   let service: ApprovalService
+  /// The topic at which an open page reads itself anew.
+  let topic: String
 
-  public init(service: ApprovalService) { self.service = service }
+  public init(service: ApprovalService, topic: String) { (self.service, self.topic) = (service, topic) }
 
   private struct NoteBody: Codable { let note: String? }
   private struct ReviewBody: Codable { let note: String }
@@ -38,7 +40,7 @@ public struct ApprovalRoutes: Sendable {
     RouteSchema(response: JSONSchema.object(["items": JSONSchema.array(of: item)]))
   }
 
-  public var routes: [Route] { rules + requests + emergencies }
+  public var routes: [Route] { rules + requests + emergencies + pageRoutes }
 
   private var rules: [Route] {
     [
