@@ -22,8 +22,8 @@ struct PageTests {
     let library = try Self.library([:])
     #expect(
       library.names == [
-        "access", "account-password", "error", "evidence", "evidence-entry", "evidence-org", "first-password", "link",
-        "sign-in",
+        "access", "account-password", "approvals", "error", "evidence", "evidence-entry", "evidence-org",
+        "first-password", "link", "sign-in",
       ])
     for name in library.names {
       let html = try library.render(Page("Title of it", template: name), for: nil, path: "/", at: Self.at)
