@@ -11,13 +11,13 @@ struct HealthReading {
 
   init(_ payload: JSONValue) {
     eventLoop(payload["eventLoop"])
-    for plugin in items(payload["plugins"], "errors", in: "plugins") {
+    for plugin in items("errors", of: part(payload, "plugins"), "plugins") {
       degraded("the plugin \(Self.name(plugin, "id")) failed to load")
     }
-    for engine in items(payload["contextEngines"], "quarantined", in: "contextEngines") {
+    for engine in items("quarantined", of: part(payload, "contextEngines"), "contextEngines") {
       degraded("the context engine \(Self.name(engine, "engineId")) is quarantined")
     }
-    queues(payload["deliveryQueues"])
+    queues(part(payload, "deliveryQueues"))
     channels(payload)
   }
 
@@ -31,15 +31,17 @@ struct HealthReading {
 
   private static func name(_ item: JSONValue, _ key: String) -> String { name(item[key]?.stringValue ?? "?") }
 
+  /// A part of the report that has members of its own; nil when nothing is said of it, or nothing readable.
+  private mutating func part(_ payload: JSONValue, _ name: String) -> JSONValue? {
+    guard let part = Self.said(payload[name]) else { return nil }
+    guard part.objectValue == nil else { return part }
+    unreadable(name)
+    return nil
+  }
+
   /// The items of a list in a part of the report. How many of nothing is no list, and none.
-  private mutating func items(_ part: JSONValue?, _ key: String, in name: String) -> [JSONValue] {
-    guard let part = Self.said(part) else { return [] }
-    guard part.objectValue != nil else {
-      // Once for a part, whatever lists are asked of it.
-      if !findings.contains(where: { $0.what.hasPrefix("'\(name)'") }) { unreadable(name) }
-      return []
-    }
-    guard let list = Self.said(part[key]), list.intValue != 0 else { return [] }
+  private mutating func items(_ key: String, of part: JSONValue?, _ name: String) -> [JSONValue] {
+    guard let list = Self.said(part?[key]), list.intValue != 0 else { return [] }
     if let items = list.arrayValue { return items }
     unreadable("\(name).\(key)")
     return []
@@ -54,10 +56,10 @@ struct HealthReading {
   }
 
   private mutating func queues(_ value: JSONValue?) {
-    let failed = items(value, "failed", in: "deliveryQueues").count
+    let failed = items("failed", of: value, "deliveryQueues").count
     if failed > 0 { degraded("\(failed) deliveries are dead letters") }
     for key in ["ingressFailed", "ingressPressure"] {
-      for lane in items(value, key, in: "deliveryQueues") {
+      for lane in items(key, of: value, "deliveryQueues") {
         degraded("messages in \(Self.name(lane, "channelId")) are not taken in")
       }
     }

@@ -65,13 +65,23 @@ public struct EvidenceHygiene: Sendable {
     try await run().verdict(at: now, tooPlain: try watch.standing().tooPlain)
   }
 
-  /// The newest verdict that is on record; nil before the first.
+  /// The newest verdict that is on record, with what was added since; nil before the first.
   public func newest(in tx: Transaction) throws -> HygieneReading? {
+    guard let (verdict, entry) = try recorded(in: tx) else { return nil }
+    return HygieneReading(verdict: verdict, entry: entry, added: try added(after: verdict.items, in: tx)?.count ?? 0)
+  }
+
+  /// What an entry of a verdict holds.
+  public static func record(of verdict: HygieneVerdict) throws -> JSONValue {
+    ["outcome": .string(verdict.outcome.rawValue), "verdict": try JSONValue(encoding: verdict)]
+  }
+
+  /// The newest verdict that is on record, and the entry of it.
+  func recorded(in tx: Transaction) throws -> (verdict: HygieneVerdict, entry: Int64)? {
     guard let record = try log.list(limit: 1, filter: EvidenceFilter(kind: .evidenceScanned), in: tx).first,
       let verdict = try? record.entry.data["verdict"]?.decode(HygieneVerdict.self)
     else { return nil }
-    return HygieneReading(
-      verdict: verdict, entry: record.index, added: try added(after: verdict.items, in: tx)?.count ?? 0)
+    return (verdict, record.index)
   }
 
   /// Of what each check goes by, so that a verdict can be told from one by other rules.

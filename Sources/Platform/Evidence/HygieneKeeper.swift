@@ -87,16 +87,14 @@ public struct HygieneKeeper: Sendable {
   func look() async throws -> Bool {
     let (hygiene, log, now) = (hygiene, log, clock.now)
     let (before, added) = try await store.read { tx in
-      let before = try hygiene.newest(in: tx)
+      let before = try hygiene.recorded(in: tx)
       return (before, try hygiene.added(after: before?.verdict.items ?? 0, in: tx))
     }
     guard HygieneRhythm.isDue(at: now, scannedAt: before?.verdict.at, added: added) else { return false }
     let verdict = try await hygiene.verdict(at: now)
-    let data: JSONValue = [
-      "outcome": .string(verdict.outcome.rawValue), "verdict": try JSONValue(encoding: verdict),
-    ]
+    let data = try EvidenceHygiene.record(of: verdict)
     let isRecorded = try await store.write { tx in
-      guard try hygiene.newest(in: tx)?.entry == before?.entry else { return false }
+      guard try hygiene.recorded(in: tx)?.entry == before?.entry else { return false }
       try log.append(EvidenceEntry(kind: .evidenceScanned, at: now, actor: Self.actor, data: data), in: tx)
       return true
     }

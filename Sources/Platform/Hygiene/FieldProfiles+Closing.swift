@@ -36,13 +36,3 @@ extension FieldProfiles {
     name.utf8.count <= 32 && name.wholeMatch(of: /[a-z]+([A-Z][a-z]+)*/) != nil
   }
 }
-
-extension PatternRules {
-  /// The first rule that a text somewhere in a member meets; nil for none.
-  public static func rule(in value: JSONValue, named name: String) -> String? {
-    for (path, text) in HygieneItem.texts(in: value, path: [name]) {
-      if let rule = rule(for: text, field: path.last { Int($0) == nil } ?? "") { return rule }
-    }
-    return nil
-  }
-}

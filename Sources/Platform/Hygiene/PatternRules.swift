@@ -49,10 +49,23 @@ public enum PatternRules {
 
   public static func findings(in item: HygieneItem) -> [HygieneFinding] {
     item.texts.compactMap { path, text in
-      guard let id = rule(for: text, field: path.last { Int($0) == nil } ?? "") else { return nil }
+      guard let id = rule(for: text, at: path) else { return nil }
       return HygieneFinding(
         .patterns, item.index, path.joined(separator: "."), id, "The text has the form of a secret (\(id)).")
     }
+  }
+
+  /// The first rule that a text somewhere in a member meets; nil for none.
+  public static func rule(in value: JSONValue, named name: String) -> String? {
+    for (path, text) in HygieneItem.texts(in: value, path: [name]) {
+      if let rule = rule(for: text, at: path) { return rule }
+    }
+    return nil
+  }
+
+  /// Places in a list are no names.
+  private static func rule(for text: String, at path: [String]) -> String? {
+    rule(for: text, field: path.last { Int($0) == nil } ?? "")
   }
 
   /// The first rule that a text meets; nil for none.

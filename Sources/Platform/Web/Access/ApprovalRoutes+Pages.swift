@@ -73,8 +73,8 @@ extension ApprovalRoutes {
     return [
       "id": .string(approval.id.text), "kind": .string(act.kind), "subject": act.subject.map { .string($0) } ?? .null,
       "org": act.org.map { .string($0) } ?? .null, "details": .array(details(of: act)),
-      "hasDetails": .bool(!details(of: act).isEmpty), "digest": .string(approval.digest),
-      "requester": .string(approval.requester.text), "at": .string(approval.requestedAt.description),
+      "digest": .string(approval.digest), "requester": .string(approval.requester.text),
+      "at": .string(approval.requestedAt.description),
       "until": .string(approval.expiresAt.description), "state": .string(view.state.rawValue),
       "isApproved": .bool(view.state == .approved),
       "missing": .string(view.missing.map(\.text).joined(separator: ", ")),

@@ -30,10 +30,8 @@ public struct EvidenceService: Sendable {
     try await store.read { tx in try acts.authorise(.evidenceManage, as: actor, in: tx) }
     let verdict = try await hygiene.verdict(at: clock.now)
     let hygiene = hygiene
-    let value = try JSONValue(encoding: verdict)
-    try await acts.perform(
-      Act(.evidenceManage, kind: .evidenceScanned, details: ["outcome": .string(verdict.outcome.rawValue)]), as: actor
-    ) { _, context in context.record("verdict", value) }
+    let details = try EvidenceHygiene.record(of: verdict)
+    try await acts.perform(Act(.evidenceManage, kind: .evidenceScanned, details: details), as: actor) { _, _ in }
     guard let reading = try await store.read({ try hygiene.newest(in: $0) }) else {
       throw AWError(.internalFailure, "The verdict is not on record.", next: "Scan again.")
     }
