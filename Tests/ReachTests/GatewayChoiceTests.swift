@@ -77,6 +77,24 @@ struct GatewayChoiceTests {
     #expect(choice.endpoint(of: 0, moves: 0, enrolled: enrolled, at: later) == given[1])
   }
 
+  @Test("one whose dial failed is moved to again once that is a while ago, and each further failure doubles the while")
+  func again() {
+    var choice = GatewayChoice(given: [], told: [Self.address("a"), Self.address("b")])
+    for slot in 0..<2 { choice.registered(slot, at: enrolled, node: "node-a") }
+    var at = now
+    for minutes in [0.5, 1, 2, 4, 8, 16, 30, 30] {
+      choice.failed(Self.endpoint("b"), at: at)
+      let back = at + .seconds(minutes * 60)
+      #expect(!choice.isMisplaced(1, enrolled: enrolled, at: back - .seconds(1)), "\(minutes)")
+      #expect(choice.isMisplaced(1, enrolled: enrolled, at: back), "\(minutes)")
+      at = back
+    }
+    choice.registered(1, at: Self.endpoint("b"), node: "node-b")
+    choice.registered(1, at: enrolled, node: "node-a")
+    choice.failed(Self.endpoint("b"), at: at)
+    #expect(choice.isMisplaced(1, enrolled: enrolled, at: at + GatewayChoice.avoidFor))
+  }
+
   @Test("connections at other control planes count: a Host with one here and one there lacks nothing")
   func elsewhere() {
     var table = SessionTable()

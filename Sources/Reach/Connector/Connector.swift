@@ -143,8 +143,10 @@ public final class Connector: Service {
   /// Whether another slot than this one has a link.
   func isLinked(beside slot: Int) -> Bool { standing.withLockedValue { $0.up.values.contains { $0 != slot } } }
 
-  /// Whether this slot is the one of those with a link to the same control plane that tells how the Instances are.
-  func tells(in slot: Int) -> Bool { standing.withLockedValue { $0.choice.tells(slot) } }
+  /// Whether this link is up and its slot the one of those at the same control plane that tells how the Instances are.
+  func tells(_ link: AnyObject, in slot: Int) -> Bool {
+    standing.withLockedValue { $0.up[ObjectIdentifier(link)] != nil && $0.choice.tells(slot) }
+  }
 
   /// A link is registered. One that it replaces is taken leave of.
   ///
@@ -166,11 +168,16 @@ public final class Connector: Service {
   /// A link ends, or will because the AW Gateway said so.
   func unregistered(_ link: AnyObject) { standing.withLockedValue { $0.leave(ObjectIdentifier(link)) } }
 
-  /// A link is to be replaced by one to another control plane; it serves until that is up.
-  func replace(_ link: AnyObject, in slot: Int, leave: @escaping @Sendable () async -> Void) {
+  /// Has a link replaced when it should end at another control plane; it serves until the next one is up.
+  ///
+  /// - Returns: whether it is: the caller dials the next one.
+  func replaceIfMisplaced(_ link: AnyObject, in slot: Int, leave: @escaping @Sendable () async -> Void) -> Bool {
     standing.withLockedValue { standing in
+      guard standing.up[ObjectIdentifier(link)] != nil, standing.choice.isMisplaced(slot, enrolled: enrolled)
+      else { return false }
       standing.leave(ObjectIdentifier(link))
       standing.replaced[slot] = leave
+      return true
     }
   }
 
@@ -181,10 +188,6 @@ public final class Connector: Service {
   func learn(_ gateways: [GatewayAddress]) throws {
     guard standing.withLockedValue({ $0.choice.learn(gateways) }) else { return }
     try state.withLockedValue { try $0.learn(gateways) }
-  }
-
-  func isMisplaced(_ slot: Int) -> Bool {
-    standing.withLockedValue { $0.choice.isMisplaced(slot, enrolled: enrolled) }
   }
 
   func forget(_ link: AnyObject) { standing.withLockedValue { $0.farewells[ObjectIdentifier(link)] = nil } }

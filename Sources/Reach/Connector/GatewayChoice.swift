@@ -9,17 +9,30 @@ import Link
 /// | is up beside another one at the same control plane, and there may be a further one | moves there |
 /// | is up, and there is no other | stays |
 ///
+/// An address whose dial failed is left out for a while, and longer each time: a link that is up is not moved again and
+/// again for the sake of an AW Gateway that this Host cannot reach.
+///
 /// Addresses that an operator gave are kept to; else there are that of the enrolment, which is known to lead somewhere,
 /// and those that the AW Gateway tells of other control planes than the one behind it. Behind which address which
 /// control plane is, is learned when a connection is registered.
 struct GatewayChoice: Sendable {
-  /// An address whose dial failed is left out for so long, while there is another.
+  /// An address whose dial failed is left out for so long, while there is another; each further failure doubles it.
   static let avoidFor = Duration.seconds(30)
+  static let avoidForMax = Duration.seconds(30 * 60)
+  /// How often a link looks whether it is to move: what was left out may count again.
+  static let lookEvery = Duration.seconds(10)
+
+  private struct Failure: Sendable {
+    var at: ContinuousClock.Instant
+    var count = 1
+
+    var avoidUntil: ContinuousClock.Instant { at + min(GatewayChoice.avoidForMax, GatewayChoice.avoidFor * (1 << min(count - 1, 16))) }
+  }
 
   private let given: [GatewayEndpoint]
   private var told: [GatewayAddress] = []
   private var nodes: [String: String] = [:]
-  private var failedAt: [String: ContinuousClock.Instant] = [:]
+  private var failures: [String: Failure] = [:]
   /// By slot that is up: the control plane at its other end, as far as that has a name.
   private var up: [Int: String?] = [:]
 
@@ -33,7 +46,7 @@ struct GatewayChoice: Sendable {
     for gateway in gateways {
       let text = GatewayEndpoint(gateway).description
       // One that is told anew is there now, whatever the last dial met.
-      if !told.contains(gateway) { failedAt[text] = nil }
+      if !told.contains(gateway) { failures[text] = nil }
       nodes[text] = gateway.node
     }
     told = gateways
@@ -63,7 +76,7 @@ struct GatewayChoice: Sendable {
   }
 
   private func healthy(_ endpoints: [GatewayEndpoint], at now: ContinuousClock.Instant) -> [GatewayEndpoint] {
-    endpoints.filter { endpoint in failedAt[endpoint.description].map { now - $0 >= Self.avoidFor } ?? true }
+    endpoints.filter { endpoint in failures[endpoint.description].map { now >= $0.avoidUntil } ?? true }
   }
 
   /// Where a slot dials.
@@ -78,12 +91,12 @@ struct GatewayChoice: Sendable {
   }
 
   mutating func failed(_ endpoint: GatewayEndpoint, at now: ContinuousClock.Instant = .now) {
-    failedAt[endpoint.description] = now
+    failures[endpoint.description] = Failure(at: now, count: (failures[endpoint.description]?.count ?? 0) + 1)
   }
 
   mutating func registered(_ slot: Int, at endpoint: GatewayEndpoint, node: String?) {
     up[slot] = .some(node)
-    failedAt[endpoint.description] = nil
+    failures[endpoint.description] = nil
     if let node { nodes[endpoint.description] = node }
   }
 

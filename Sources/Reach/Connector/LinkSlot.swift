@@ -196,21 +196,21 @@ struct LinkSlot: Sendable {
     return try await channel.executeThenClose { inbound, outbound in
       try await outbound.write(try LinkCodec.encode(ControlMessage.hello(hello)))
       let renewal = Task { try await renewInTime(outbound) }
+      let placement = Task { try await moveInTime(life, outbound, settle) }
       var pulse: Task<Void, any Error>?
-      var isUp = false
       // An AW Gateway that gives no orders does not know the answer to one.
       var isOrdered = false
       defer {
         renewal.cancel()
+        placement.cancel()
         pulse?.cancel()
         connector.forget(life)
-        unregistered(life, isUp: isUp)
+        unregistered(life)
       }
       for try await bytes in inbound {
         switch try LinkCodec.decode(ControlMessage.self, from: bytes) {
         case .registered(let answer):
           life.registeredAt.withLockedValue { $0 = .now }
-          isUp = true
           logger.info("linked to the AW Gateway", metadata: ["connection": "\(answer.connection)"])
           let farewell: @Sendable () async -> Void = { await leave(outbound, .unregister(reason: "shutdown")) }
           let leaves = await connector.registered(
@@ -219,23 +219,17 @@ struct LinkSlot: Sendable {
           if answer.resolvesSecrets == true { await askFrom(life, outbound) }
           pulse?.cancel()
           pulse = answer.heartbeatMilliseconds.map { every in
-            Task { try await tell(outbound, over: stream.channel.parent, every: .milliseconds(every)) }
+            Task { try await tell(life, outbound, over: stream.channel.parent, every: .milliseconds(every)) }
           }
         case .refused(let refused): return .refused(refused)
         case .drain(let reason, let spread):
           // It serves on until the AW Gateway closes it, while the next one is dialled.
-          if reason != .refresh {
-            unregistered(life, isUp: isUp)
-            isUp = false
-            pulse?.cancel()
-          }
+          if reason != .refresh { unregistered(life) }
           let ending = Ending.drained(reason, spread: .milliseconds(spread))
           settle(Outcome(ending: ending, seen: evidence(life, ending)))
         case .gateways(let gateways):
-          guard try moves(to: gateways, from: life, isUp: isUp, outbound) else { continue }
-          isUp = false
-          pulse?.cancel()
-          settle(Outcome(ending: .moved, seen: nil))
+          try connector.learn(gateways)
+          moveIfMisplaced(life, outbound, settle)
         case .certificate(let bundle):
           try connector.state.withLockedValue { try $0.adopt(bundle) }
           logger.info("the Host's certificate was renewed", metadata: ["notAfter": "\(bundle.notAfter)"])
@@ -260,23 +254,30 @@ struct LinkSlot: Sendable {
     }
   }
 
-  /// The link is not counted any more, and nobody asks on it.
-  private func unregistered(_ life: Life, isUp: Bool) {
-    if isUp { connector.unregistered(life) }
+  /// The link is not counted any more, tells no more, and nobody asks on it.
+  private func unregistered(_ life: Life) {
+    connector.unregistered(life)
     guard let secrets = connector.runtimes.secrets else { return }
     Task { await secrets.detach(ObjectIdentifier(life)) }
   }
 
-  /// Takes in the list of AW Gateways.
-  ///
-  /// - Returns: whether this link is to be replaced by one to another of them. It serves until that one is up.
-  private func moves(
-    to gateways: [GatewayAddress], from life: Life, isUp: Bool, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
-  ) throws -> Bool {
-    try connector.learn(gateways)
-    guard isUp, connector.isMisplaced(number) else { return false }
-    connector.replace(life, in: number) { await leave(outbound, .moved) }
-    return true
+  /// Has this link replaced by one to another control plane, if it should be. It serves until that one is up.
+  private func moveIfMisplaced(
+    _ life: Life, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ settle: @Sendable (Outcome) -> Void
+  ) {
+    guard connector.replaceIfMisplaced(life, in: number, leave: { await leave(outbound, .moved) }) else { return }
+    settle(Outcome(ending: .moved, seen: nil))
+  }
+
+  /// Looks again and again whether this link should end elsewhere: an AW Gateway whose dial failed may be there again,
+  /// and nobody tells of it.
+  private func moveInTime(
+    _ life: Life, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ settle: @Sendable (Outcome) -> Void
+  ) async throws {
+    while true {
+      try await Task.sleep(for: GatewayChoice.lookEvery)
+      moveIfMisplaced(life, outbound, settle)
+    }
   }
 
   /// Tells the AW Gateway that this link is not used any more; it closes when the streams under way have ended.
@@ -291,10 +292,11 @@ struct LinkSlot: Sendable {
 
   /// Tells how the Instances are, for as long as the link is up and no lower slot does.
   private func tell(
-    _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, over connection: (any Channel)?, every: Duration
+    _ life: Life, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, over connection: (any Channel)?,
+    every: Duration
   ) async throws {
     let pulse = Pulse(runtimes: connector.runtimes, every: every, probe: connector.configuration.probe)
-    try await pulse.run(while: { connector.tells(in: number) }) {
+    try await pulse.run(while: { connector.tells(life, in: number) }) {
       try await outbound.write(
         try LinkCodec.encode(ControlMessage.heartbeat($0), bytesMin: LinkLimits.heartbeatBytesMin))
       // Nobody answers a heartbeat.
