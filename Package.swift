@@ -91,11 +91,12 @@ let reach: [Target] = [
   room(
     "Link", "Reach/Link",
     ["Basics", crypto, x509, asn1, logging, nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK, nioFoundation]),
+  .systemLibrary(name: "CLinux", path: "Sources/Reach/CLinux"),
   room(
     "Gateway", "Reach/Gateway",
     [
-      "Basics", "Link", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2, nioHPACK,
-      nioConcurrency,
+      "Basics", "CLinux", "Link", crypto, x509, asn1, logging, lifecycle, nioCore, nioPosix, nioSSL, nioTLS, nioHTTP2,
+      nioHPACK, nioConcurrency,
     ]),
   room(
     "Paths", "Reach/Paths",
@@ -103,8 +104,7 @@ let reach: [Target] = [
       "Basics", "Addresses", "Link", "OpenClaw", crypto, logging, nioCore, nioPosix, nioSSL, nioTLS, subprocess,
       systemPackage,
     ]),
-  .systemLibrary(name: "CDumps", path: "Sources/Reach/CDumps"),
-  room("SecretExec", "Reach/SecretExec", ["CDumps"]),
+  room("SecretExec", "Reach/SecretExec", ["CLinux"]),
   room(
     "Connector", "Reach/Connector",
     [

@@ -61,11 +61,11 @@ final class LinkScene: Sendable {
 
   static func gateway(
     _ authority: Authority, _ delegate: RecordingDelegate, _ clock: WallClock,
-    bufferedBytesPerConnectorMax: Int = LinkLimits.bufferedBytesPerConnectorMax, node: String? = nil
+    bufferedBytesPerConnectorMax: Int = LinkLimits.bufferedBytesPerConnectorMax, port: Int = 0, node: String? = nil
   ) async throws -> AWGateway {
     var configuration = AWGateway.Configuration(
-      address: "127.0.0.1", port: 0, authorities: try Authorities(signer: authority), reconnectSpread: .milliseconds(50)
-    )
+      address: "127.0.0.1", port: port, authorities: try Authorities(signer: authority),
+      reconnectSpread: .milliseconds(50))
     // Tests say when, and what is measured.
     configuration.pathsEvery = .seconds(3_600)
     configuration.bufferedBytesPerConnectorMax = bufferedBytesPerConnectorMax
@@ -91,12 +91,13 @@ final class LinkScene: Sendable {
     proxies: ProxyChoice = .none,
     probe: @escaping @Sendable (_ port: Int) async -> InstanceFacts.Answer = Connector.answer
   ) throws -> Running {
-    Running(
+    var configuration = Connector.Configuration(
+      directory: directory + "/" + name, program: "test", connections: connections, gateways: gateways,
+      proxies: proxies, spacing: 0...0, probe: probe)
+    configuration.avoidFor = .milliseconds(300)
+    return Running(
       try Connector(
-        configuration: .init(
-          directory: directory + "/" + name, program: "test", connections: connections, gateways: gateways,
-          proxies: proxies, spacing: 0...0, probe: probe),
-        runtimes: Runtimes([runtime], logger: Logger(label: "runtimes")), clock: clock,
+        configuration: configuration, runtimes: Runtimes([runtime], logger: Logger(label: "runtimes")), clock: clock,
         logger: Logger(label: "connector")))
   }
 

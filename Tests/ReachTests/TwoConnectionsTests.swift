@@ -3,6 +3,7 @@ import Foundation
 import Link
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Connector
@@ -167,6 +168,27 @@ struct TwoConnectionsTests {
     }
     #expect(await pair.scene.delegate.nextMove() == pair.host)
     #expect(first.connections(of: pair.host) == 1)
+    await connector.cancel()
+    await running.cancel()
+    try await pair.close()
+  }
+
+  @Test("a control plane whose dial failed gets its connection once it is there, although nobody tells of it")
+  func movesLater() async throws {
+    let pair = try await Pair()
+    let (first, port) = (pair.scene.gateway, try FreePort.take())
+    let gateways = [first.port, port].map { GatewayEndpoint(address: "127.0.0.1", port: $0) }
+    let connector = try pair.scene.connector(pair.runtime, connections: 2, gateways: gateways)
+    _ = try await pair.bothSlots()
+    let second = try await LinkScene.gateway(
+      pair.scene.authority, pair.scene.delegate, pair.scene.clock, port: port, node: "b")
+    let running = Running(second)
+    // Until then each try that fails ends where the link was.
+    while second.connections(of: pair.host) == 0 {
+      #expect(try #require(await pair.scene.delegate.nextHello()).slot == 1)
+    }
+    let bytes = ByteBuffer(string: "a request")
+    #expect(try await exchange(second, pair.host, pair.instance, bytes) == bytes)
     await connector.cancel()
     await running.cancel()
     try await pair.close()

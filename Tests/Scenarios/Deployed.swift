@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Store
 import Synthetic
+import TestSupport
 import Testing
 import Vault
 import Work

@@ -7,6 +7,7 @@ import Foundation
 import Link
 import Store
 import Synthetic
+import TestSupport
 import Testing
 import Vault
 import Work

@@ -1,5 +1,6 @@
 import Basics
 import Foundation
+import TestSupport
 import Testing
 
 /// A real OpenSSH server on the loopback, with keys of its own. It lets one key in, as the user that runs the tests.

@@ -33,6 +33,9 @@ public final class Connector: Service {
     public var liveness: Liveness.Policy
     /// How many seconds each further connection is dialled after the one before, at random.
     public var spacing: ClosedRange<Double>
+    /// How long an address whose dial failed is left out at first, while there is another. A link looks three times as
+    /// often whether it should end elsewhere.
+    public var avoidFor = GatewayChoice.avoidFor
     /// Ends the Instances when the Connector is asked to end. What each is asked to be stays: the next Connector
     /// starts those that should run. Off, they run on without it.
     public var haltsInstances: Bool
@@ -99,7 +102,9 @@ public final class Connector: Service {
     let known = try HostState.load(from: configuration.directory)
     state = NIOLockedValueBox(known)
     standing = NIOLockedValueBox(
-      Standing(choice: GatewayChoice(given: configuration.gateways, told: known.document.gateways ?? [])))
+      Standing(
+        choice: GatewayChoice(
+          given: configuration.gateways, told: known.document.gateways ?? [], avoidFor: configuration.avoidFor)))
   }
 
   public func run() async throws {

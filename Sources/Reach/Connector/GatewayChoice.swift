@@ -19,26 +19,24 @@ struct GatewayChoice: Sendable {
   /// An address whose dial failed is left out for so long, while there is another; each further failure doubles it.
   static let avoidFor = Duration.seconds(30)
   static let avoidForMax = Duration.seconds(30 * 60)
-  /// How often a link looks whether it is to move: what was left out may count again.
-  static let lookEvery = Duration.seconds(10)
 
-  private struct Failure: Sendable {
-    var at: ContinuousClock.Instant
-    var count = 1
-
-    var avoidUntil: ContinuousClock.Instant { at + min(GatewayChoice.avoidForMax, GatewayChoice.avoidFor * (1 << min(count - 1, 16))) }
+  private struct Failures: Sendable {
+    let count: Int
+    let avoidedUntil: ContinuousClock.Instant
   }
 
   private let given: [GatewayEndpoint]
+  private let avoidFor: Duration
   private var told: [GatewayAddress] = []
   private var nodes: [String: String] = [:]
-  private var failures: [String: Failure] = [:]
+  private var failures: [String: Failures] = [:]
   /// By slot that is up: the control plane at its other end, as far as that has a name.
   private var up: [Int: String?] = [:]
 
   /// - Parameter told: what the AW Gateway told last.
-  init(given: [GatewayEndpoint], told: [GatewayAddress]) {
+  init(given: [GatewayEndpoint], told: [GatewayAddress], avoidFor: Duration = GatewayChoice.avoidFor) {
     self.given = given
+    self.avoidFor = avoidFor
     take(told)
   }
 
@@ -76,7 +74,7 @@ struct GatewayChoice: Sendable {
   }
 
   private func healthy(_ endpoints: [GatewayEndpoint], at now: ContinuousClock.Instant) -> [GatewayEndpoint] {
-    endpoints.filter { endpoint in failures[endpoint.description].map { now >= $0.avoidUntil } ?? true }
+    endpoints.filter { endpoint in failures[endpoint.description].map { now >= $0.avoidedUntil } ?? true }
   }
 
   /// Where a slot dials.
@@ -91,7 +89,9 @@ struct GatewayChoice: Sendable {
   }
 
   mutating func failed(_ endpoint: GatewayEndpoint, at now: ContinuousClock.Instant = .now) {
-    failures[endpoint.description] = Failure(at: now, count: (failures[endpoint.description]?.count ?? 0) + 1)
+    let count = min((failures[endpoint.description]?.count ?? 0) + 1, 16)
+    let avoided = min(avoidFor * (1 << (count - 1)), Self.avoidForMax)
+    failures[endpoint.description] = Failures(count: count, avoidedUntil: now + avoided)
   }
 
   mutating func registered(_ slot: Int, at endpoint: GatewayEndpoint, node: String?) {

@@ -275,7 +275,7 @@ struct LinkSlot: Sendable {
     _ life: Life, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ settle: @Sendable (Outcome) -> Void
   ) async throws {
     while true {
-      try await Task.sleep(for: GatewayChoice.lookEvery)
+      try await Task.sleep(for: connector.configuration.avoidFor / 3)
       moveIfMisplaced(life, outbound, settle)
     }
   }

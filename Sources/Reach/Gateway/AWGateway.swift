@@ -285,6 +285,14 @@ public final class AWGateway: Service {
           while (try? await Task.sleep(for: self.configuration.pathsEvery)) != nil { self.lookAtPaths() }
         }
       }
+      group.addTask {
+        await cancelWhenGracefulShutdown {
+          var freed = FreedMemory()
+          while (try? await Task.sleep(for: LinkLimits.freedMemoryLookedAtEvery)) != nil {
+            if freed.isDue(handshakes: self.registrations.values.reduce(0, +)) { FreedMemory.giveBack() }
+          }
+        }
+      }
       for await arrival in arrivals.cancelOnGracefulShutdown() {
         group.addTask { await self.serve(arrival) }
       }

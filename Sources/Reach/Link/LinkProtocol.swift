@@ -32,6 +32,8 @@ public enum LinkLimits {
   public static let connectionAgeMax = Duration.seconds(12 * 3_600)
   public static let connectionAgeShare = 0.1
   public static let agesLookedAtEvery = Duration.seconds(60)
+  /// How often an AW Gateway looks whether handshakes left memory that nobody needs.
+  public static let freedMemoryLookedAtEvery = Duration.seconds(4)
   /// How long streams that are under way may take when one side leaves.
   public static let drainGrace = Duration.seconds(30)
   public static let streamsPerLinkMax = 256

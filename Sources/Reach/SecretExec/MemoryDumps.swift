@@ -1,4 +1,4 @@
-import CDumps
+import CLinux
 
 /// Keeps what a program has in its memory out of files. Whoever handles secrets calls it before it has read one.
 public enum MemoryDumps {

@@ -2,16 +2,16 @@ import Foundation
 import Testing
 
 /// Ports of the loopback.
-enum FreePort {
+public enum FreePort {
   /// One that nobody has at the moment.
-  static func take() throws -> Int {
+  public static func take() throws -> Int {
     let (descriptor, port) = try bound()
     close(descriptor)
     return port
   }
 
   /// One that this process keeps for as long as it runs.
-  static func hold() throws -> Int {
+  public static func hold() throws -> Int {
     let (descriptor, port) = try bound()
     try #require(listen(descriptor, 1) == 0)
     return port

@@ -1,3 +1,5 @@
+// What Swift's own module of the C library lacks.
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
