@@ -6,7 +6,6 @@ plane. They are a few and not one because a Gateway tells everybody who is conne
 import json
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -82,10 +81,11 @@ def note(what):
     print(f"{time.strftime('%T')} {what}", file=sys.stderr, flush=True)
 
 
-def provision(deployment, hosts):
+def provision(deployment, hosts, meanwhile=None):
     """Hosts with one Instance each, provisioned and verified. They run on when their Connectors end.
 
-    Returns: the port of each Instance.
+    Returns: the port of each Instance; or what `meanwhile` made of them while their Connectors were there, which a
+    Gateway asks for its token when it starts.
     """
     control = deployment.serve()
     deployment.until_ready(time.monotonic())
@@ -97,9 +97,10 @@ def provision(deployment, hosts):
         until(lambda: deployment.verb("host", "show", host)["connected"], 30)
         deployment.verb("instance", "create", f"on-{host}", "--org", "acme", "--host", host, "--port", str(port))
         ports.append(port)
+    result = meanwhile(ports) if meanwhile else ports
     for child in (*connectors, control):
         deployment.stop(child)
-    return ports
+    return result
 
 
 def copies(deployment, port):
@@ -108,13 +109,12 @@ def copies(deployment, port):
     with open(f"/proc/{gateway}/environ") as file:
         environment = dict(line.split("=", 1) for line in file.read().split("\0") if line)
     arguments = command(gateway).rstrip("\0").split("\0")
-    os.kill(int(gateway), signal.SIGTERM)
-    until(lambda: not command(gateway), 10)
     state = environment["OPENCLAW_STATE_DIR"]
     ports = []
     for number in range(GATEWAYS):
         own = f"{deployment.folder}/gateway-{number}"
-        shutil.copytree(state, own)
+        # What is being written is renamed when it is whole.
+        shutil.copytree(state, own, ignore=shutil.ignore_patterns(".dat.nosync*"))
         ports.append(free_port())
         own_environment = dict(environment, OPENCLAW_STATE_DIR=own)
         if environment["OPENCLAW_CONFIG_PATH"].startswith(state):
@@ -176,8 +176,8 @@ def watchdog(context):
     deployment = Deployment(context.programs, context.folder)
     hole = socket.create_server(("127.0.0.1", 0), backlog=1)
     try:
-        port, = provision(deployment, ["host"])
-        origins = [word for port in copies(deployment, port) for word in ("--origin", str(port))]
+        ports = provision(deployment, ["host"], lambda ports: copies(deployment, *ports))
+        origins = [word for port in ports for word in ("--origin", str(port))]
         ids = seed(deployment, "host", instances)
         fleet = Fleet(deployment, "host", ids, *origins, "--hole", str(hole.getsockname()[1]))
         control = deployment.serve()
