@@ -9,8 +9,17 @@ enum GatewayFrame: Sendable, Equatable {
   /// Something that this client does not know: skipped.
   case other
 
-  init(parsing bytes: some Sequence<UInt8>) throws {
-    let value = try JSONValue(parsing: bytes)
+  /// Told to everybody who is connected, a few KiB each time. Nobody here reads what they say: a check asks.
+  private static let unreadEvents: Set<String> = ["health", "presence", "tick"]
+  /// Of a greeting, nine tenths of it: what the Gateway can do, who else is there, and how it is.
+  private static let unreadMembers = JSONOmissions.members([
+    "payload": .members(["features": .whole, "snapshot": .members(["health": .whole, "presence": .whole])])
+  ])
+
+  init(parsing bytes: some Collection<UInt8>) throws {
+    var value = try JSONValue(parsing: bytes, omitting: .members(["payload": .whole]))
+    let isUnread = value["type"] == "event" && value["event"]?.stringValue.map(Self.unreadEvents.contains) ?? false
+    if !isUnread { value = try JSONValue(parsing: bytes, omitting: Self.unreadMembers) }
     switch value["type"]?.stringValue {
     case "res":
       guard let id = value["id"]?.stringValue else { throw Malformed() }
@@ -119,7 +128,6 @@ enum ConnectRequest {
 public struct HelloOK: Sendable {
   public let version: String
   public let protocolVersion: Int64
-  public let methods: [String]
   /// The live authority of this socket: may be less than was asked for.
   public let scopes: [String]
   public let deviceToken: Secret?
@@ -135,7 +143,6 @@ public struct HelloOK: Sendable {
     self.version = version
     self.gatewayTime = gatewayTime
     protocolVersion = payload["protocol"]?.intValue ?? 0
-    methods = payload["features"]?["methods"]?.arrayValue?.compactMap(\.stringValue) ?? []
     scopes = payload["auth"]?["scopes"]?.arrayValue?.compactMap(\.stringValue) ?? []
     deviceToken = payload["auth"]?["deviceToken"]?.stringValue.map { Secret($0) }
     uptimeMilliseconds = payload["snapshot"]?["uptimeMs"]?.intValue

@@ -8,6 +8,19 @@ extension JSONValue {
   }
 }
 
+/// Members that a reader has no use for: they are passed over, which takes a tenth of reading them. They are JSON all
+/// the same, but for their strings, of which only the ends are looked for.
+public indirect enum JSONOmissions: Sendable {
+  /// All of it.
+  case whole
+  /// Of an object these members, or parts of them.
+  case members([String: JSONOmissions])
+
+  fileprivate subscript(name: String) -> JSONOmissions? {
+    if case .members(let members) = self { members[name] } else { nil }
+  }
+}
+
 /// Reads one JSON document (RFC 8259) into a `JSONValue`.
 ///
 /// Foundation's decoder can only be asked for one kind of value after the other, and each wrong guess is an error that
@@ -21,11 +34,13 @@ struct JSONParser {
   private var depth = 0
 
   /// - Throws: `JSONValue.Malformed`.
-  static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(JSONValue.Malformed) -> JSONValue {
+  static func parse(
+    _ bytes: UnsafeBufferPointer<UInt8>, omitting omissions: JSONOmissions? = nil
+  ) throws(JSONValue.Malformed) -> JSONValue {
     var parser = JSONParser(bytes: bytes)
     // A mark that says "UTF-8", which some editors put first.
     if bytes.starts(with: [0xef, 0xbb, 0xbf]) { parser.offset = 3 }
-    let value = try parser.value()
+    let value = try parser.value(omissions)
     guard parser.next() == nil else { throw parser.malformed("more follows after the document") }
     return value
   }
@@ -51,9 +66,9 @@ struct JSONParser {
     return true
   }
 
-  private mutating func value() throws(JSONValue.Malformed) -> JSONValue {
+  private mutating func value(_ omissions: JSONOmissions? = nil) throws(JSONValue.Malformed) -> JSONValue {
     switch next() {
-    case UInt8(ascii: "{"): return try object()
+    case UInt8(ascii: "{"): return try object(omissions)
     case UInt8(ascii: "["): return try array()
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try word("true", .bool(true))
@@ -65,35 +80,75 @@ struct JSONParser {
     }
   }
 
-  private mutating func enter() throws(JSONValue.Malformed) {
-    guard depth < Self.depthMax else { throw malformed("it is nested deeper than \(Self.depthMax)") }
-    (depth, offset) = (depth + 1, offset + 1)
-  }
-
-  private mutating func object() throws(JSONValue.Malformed) -> JSONValue {
-    try enter()
-    defer { depth -= 1 }
+  private mutating func object(_ omissions: JSONOmissions?) throws(JSONValue.Malformed) -> JSONValue {
     var members: [String: JSONValue] = [:]
-    if take(UInt8(ascii: "}")) { return .object(members) }
-    repeat {
-      guard next() == UInt8(ascii: "\"") else { throw malformed("a member's name is due") }
-      let name = try string()
-      guard take(UInt8(ascii: ":")) else { throw malformed("':' is due") }
-      // Of two members of one name the last counts, as in JavaScript.
-      members[name] = try value()
-    } while take(UInt8(ascii: ","))
-    guard take(UInt8(ascii: "}")) else { throw malformed("',' or '}' is due") }
+    try items(until: UInt8(ascii: "}")) { (parser) throws(JSONValue.Malformed) in
+      try parser.nameBegins()
+      let name = try parser.string()
+      try parser.colon()
+      let omissions = omissions?[name]
+      if case .whole = omissions {
+        try parser.skip()
+      } else {
+        // Of two members of one name the last counts, as in JavaScript.
+        members[name] = try parser.value(omissions)
+      }
+    }
     return .object(members)
   }
 
   private mutating func array() throws(JSONValue.Malformed) -> JSONValue {
-    try enter()
-    defer { depth -= 1 }
     var elements: [JSONValue] = []
-    if take(UInt8(ascii: "]")) { return .array(elements) }
-    repeat { elements.append(try value()) } while take(UInt8(ascii: ","))
-    guard take(UInt8(ascii: "]")) else { throw malformed("',' or ']' is due") }
+    try items(until: UInt8(ascii: "]")) { (parser) throws(JSONValue.Malformed) in elements.append(try parser.value()) }
     return .array(elements)
+  }
+
+  /// What an array or an object holds, each with `item`.
+  @inline(__always)
+  private mutating func items(
+    until end: UInt8, _ item: (inout JSONParser) throws(JSONValue.Malformed) -> Void
+  ) throws(JSONValue.Malformed) {
+    guard depth < Self.depthMax else { throw malformed("it is nested deeper than \(Self.depthMax)") }
+    (depth, offset) = (depth + 1, offset + 1)
+    defer { depth -= 1 }
+    if take(end) { return }
+    repeat { try item(&self) } while take(UInt8(ascii: ","))
+    guard take(end) else { throw malformed("',' or '\(Character(Unicode.Scalar(end)))' is due") }
+  }
+
+  private mutating func nameBegins() throws(JSONValue.Malformed) {
+    guard next() == UInt8(ascii: "\"") else { throw malformed("a member's name is due") }
+  }
+
+  private mutating func colon() throws(JSONValue.Malformed) {
+    guard take(UInt8(ascii: ":")) else { throw malformed("':' is due") }
+  }
+
+  // MARK: - What is passed over
+
+  private mutating func skip() throws(JSONValue.Malformed) {
+    switch next() {
+    case UInt8(ascii: "{"):
+      try items(until: UInt8(ascii: "}")) { (parser) throws(JSONValue.Malformed) in
+        try parser.nameBegins()
+        try parser.skipString()
+        try parser.colon()
+        try parser.skip()
+      }
+    case UInt8(ascii: "["):
+      try items(until: UInt8(ascii: "]")) { (parser) throws(JSONValue.Malformed) in try parser.skip() }
+    case UInt8(ascii: "\""): try skipString()
+    default: _ = try value()
+    }
+  }
+
+  private mutating func skipString() throws(JSONValue.Malformed) {
+    offset += 1
+    while offset < bytes.count, bytes[offset] != UInt8(ascii: "\"") {
+      offset += bytes[offset] == UInt8(ascii: "\\") ? 2 : 1
+    }
+    guard offset < bytes.count else { throw malformed("a string does not end") }
+    offset += 1
   }
 
   private mutating func word(

@@ -48,10 +48,11 @@ extension JSONValue {
 extension JSONValue {
   /// Parses one JSON document in UTF-8.
   ///
+  /// - Parameter omissions: what is not to be read.
   /// - Throws: `JSONValue.Malformed`, which says where and holds nothing of the text.
-  public init(parsing bytes: some Sequence<UInt8>) throws {
-    let parsed = try bytes.withContiguousStorageIfAvailable { try JSONParser.parse($0) }
-    self = try parsed ?? Array(bytes).withUnsafeBufferPointer { try JSONParser.parse($0) }
+  public init(parsing bytes: some Sequence<UInt8>, omitting omissions: JSONOmissions? = nil) throws {
+    let parsed = try bytes.withContiguousStorageIfAvailable { try JSONParser.parse($0, omitting: omissions) }
+    self = try parsed ?? Array(bytes).withUnsafeBufferPointer { try JSONParser.parse($0, omitting: omissions) }
   }
 
   public init(parsing text: String) throws { try self.init(parsing: text.utf8) }

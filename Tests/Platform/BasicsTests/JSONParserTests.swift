@@ -50,6 +50,36 @@ struct JSONParserTests {
     #expect(throws: JSONValue.Malformed.self) { try JSONValue(parsing: String(repeating: "[", count: 1_000_000)) }
   }
 
+  @Test(
+    "what is to be omitted is passed over, whatever it holds, and all else is read",
+    arguments: [
+      (#"{"a":1,"b":2}"#, ["b": 2]), (#"{"a":{"b":[1,{"c":"}\""}]},"d":{"a":"x"}}"#, ["d": ["a": "x"]]),
+      (#"{"p":{"a":[],"b":"\\","c":0},"b":null}"#, ["p": ["a": [], "c": 0], "b": nil]),
+      (#"{"\u0061":1,"a":"\u00zz"}"#, [:]), (#"[{"a":1}]"#, [["a": 1]]), (#""a""#, "a"), (#"{"p":1}"#, ["p": 1]),
+    ] as [(String, JSONValue)])
+  func omitted(text: String, value: JSONValue) throws {
+    let omissions = JSONOmissions.members(["a": .whole, "p": .members(["b": .whole])])
+    #expect(try JSONValue(parsing: text.utf8, omitting: omissions) == value)
+  }
+
+  @Test(
+    "what is omitted is JSON all the same",
+    arguments: ["{", "[1,]", "[1 2]", "{\"b\"}", "{\"b\":1,}", "\"b", "\"b\\", "nul", "01", "}", ",", "", "[1}"])
+  func omittedRefused(text: String) {
+    #expect(throws: JSONValue.Malformed.self) {
+      try JSONValue(parsing: "{\"a\":\(text)}".utf8, omitting: .members(["a": .whole]))
+    }
+  }
+
+  @Test("nesting is bounded in what is omitted, too")
+  func omittedNesting() throws {
+    let deep = { "{\"a\":" + String(repeating: "[", count: $0) + String(repeating: "]", count: $0) + "}" }
+    _ = try JSONValue(parsing: deep(511).utf8, omitting: .members(["a": .whole]))
+    #expect(throws: JSONValue.Malformed.self) {
+      try JSONValue(parsing: deep(512).utf8, omitting: .members(["a": .whole]))
+    }
+  }
+
   @Test("it agrees with Foundation's decoder on documents that were made at random", arguments: UInt64(1)...40)
   func agrees(seed: UInt64) throws {
     var random = Seeded(state: seed)
@@ -58,6 +88,8 @@ struct JSONParserTests {
     #expect(try JSONValue(parsing: bytes) == value)
     #expect(try JSONDecoder().decode(JSONValue.self, from: bytes) == value)
     #expect(try JSONValue(parsing: value.canonical) == value)
+    let twice = JSONValue.object(["a": value, "b": value]).canonical
+    #expect(try JSONValue(parsing: twice.utf8, omitting: .members(["a": .whole])) == ["b": value])
     // A byte that is changed, left out or doubled: it never crashes, and what both take is the same to both.
     for _ in 0..<50 {
       var broken = Array(bytes)
