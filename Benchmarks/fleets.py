@@ -10,7 +10,7 @@ SETTLE_SECONDS = 10
 MEMORY_KIB_MAX = 96
 SSHD_CHILDREN = 50
 # Not a storm: the Connectors share one process, and with it its processor.
-STARTS_PER_SECOND = 150
+LINKS_PER_SECOND = 150
 
 
 def descriptors():
@@ -42,7 +42,7 @@ def memory(context):
             time.sleep(SETTLE_SECONDS)
             # The program's own pages are shared with the Connectors' process once that runs.
             bare = pss_kib(aw.control.pid, "Pss_Anon")
-            aw.connect(count, connections, seconds=300, per_second=STARTS_PER_SECOND)
+            aw.connect(count, connections, seconds=300, per_second=LINKS_PER_SECOND // connections)
             time.sleep(SETTLE_SECONDS)
             full, far = (pss_kib(pid, "Pss_Anon") for pid in aw.pids())
             links = count * connections
