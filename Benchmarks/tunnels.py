@@ -265,7 +265,7 @@ class AW:
     """The link, with as many Connectors as asked for, all in one process."""
     name, port, address, link_port = "AW", 9105, "127.0.0.1", 7420
 
-    def __init__(self, machines, programs, connectors=1, batch=500):
+    def __init__(self, machines, programs, connectors=1, connections=1, batch=500):
         self.machines, self.program = machines, programs + "/link-load"
         self.data = f"{machines.folder}/aw-{machines.control}"
         os.makedirs(self.data + "/hosts")
@@ -275,7 +275,7 @@ class AW:
             self.enrol(range(first, min(first + batch, connectors)))
         self.target()
         if connectors == 1:
-            self.connect(1)
+            self.connect(1, connections)
 
     def serve(self):
         """Starts the control plane. Returns: when its port for Hosts was open."""
