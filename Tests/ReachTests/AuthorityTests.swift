@@ -12,6 +12,16 @@ import X509
 
 @Suite("Another authority takes over", .timeLimit(.minutes(2)))
 struct AuthorityTests {
+  @Test("no certificate outlives its lifetime, in whatever part of a second it is signed", arguments: [0, 499, 500, 999])
+  func wholeSeconds(milliseconds: Int64) throws {
+    let now = Timestamp(millisecondsSince1970: 1_795_800_000_000 + milliseconds)
+    let (authority, _) = try Authority.make(at: now)
+    #expect(authority.notAfter == now.wholeSecond.advanced(by: Authority.authorityLifetime))
+    #expect(authority.notAfter <= now.advanced(by: Authority.authorityLifetime))
+    let gateway = try authority.gatewayIdentity(at: now)
+    #expect(gateway.notAfter == now.wholeSecond.advanced(by: Authority.gatewayLifetime))
+  }
+
   @Test("while requests run over both connections: none fails, and the old one's certificates are refused in the end")
   func underLoad() async throws {
     let pair = try await TwoConnectionsTests.Pair()

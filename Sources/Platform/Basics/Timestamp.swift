@@ -31,6 +31,11 @@ public struct Timestamp: Hashable, Sendable, Comparable, CustomStringConvertible
   /// For people, whatever zone they are in: `2026-11-27 22:23 UTC`.
   public var toTheMinute: String { description.prefix(16).replacing("T", with: " ") + " UTC" }
 
+  /// The beginning of its second.
+  public var wholeSecond: Timestamp {
+    Timestamp(millisecondsSince1970: millisecondsSince1970.flooredDivision(by: 1_000).quotient * 1_000)
+  }
+
   public func advanced(by duration: Duration) -> Timestamp {
     Timestamp(millisecondsSince1970: millisecondsSince1970 + duration.milliseconds)
   }

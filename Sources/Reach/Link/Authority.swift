@@ -25,10 +25,10 @@ public struct Authority: Sendable {
   ) throws -> (authority: Authority, privateKey: Secret) {
     let key = Certificate.PrivateKey(P256.Signing.PrivateKey())
     let name = try DistinguishedName { CommonName(commonName) }
+    let validity = validity(from: now, for: authorityLifetime)
     let certificate = try Certificate(
       version: .v3, serialNumber: .init(), publicKey: key.publicKey,
-      notValidBefore: now.advanced(by: .zero - backdating).date,
-      notValidAfter: now.advanced(by: authorityLifetime).date,
+      notValidBefore: validity.begins, notValidAfter: validity.ends,
       issuer: name, subject: name,
       extensions: try Certificate.Extensions {
         Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
@@ -38,6 +38,12 @@ public struct Authority: Sendable {
       issuerPrivateKey: key)
     let secret = Secret(try key.serializeAsPEM().pemString)
     return (Authority(certificate: certificate, key: key), secret)
+  }
+
+  /// Certificates tell whole seconds, and the library rounds to the nearest: none is to outlive its lifetime by that.
+  private static func validity(from now: Timestamp, for lifetime: Duration) -> (begins: Date, ends: Date) {
+    let now = now.wholeSecond
+    return (now.advanced(by: .zero - backdating).date, now.advanced(by: lifetime).date)
   }
 
   private init(certificate: Certificate, key: Certificate.PrivateKey) {
@@ -95,10 +101,10 @@ public struct Authority: Sendable {
     publicKey: Certificate.PublicKey, name: String, names: [GeneralName], usage: ExtendedKeyUsage.Usage,
     from now: Timestamp, lifetime: Duration
   ) throws -> Certificate {
-    try Certificate(
+    let validity = Authority.validity(from: now, for: lifetime)
+    return try Certificate(
       version: .v3, serialNumber: .init(), publicKey: publicKey,
-      notValidBefore: now.advanced(by: .zero - Authority.backdating).date,
-      notValidAfter: now.advanced(by: lifetime).date,
+      notValidBefore: validity.begins, notValidAfter: validity.ends,
       issuer: certificate.subject,
       subject: try DistinguishedName { CommonName(name) },
       extensions: try Certificate.Extensions {
