@@ -11,13 +11,14 @@ enum GatewayFrame: Sendable, Equatable {
 
   /// Told to everybody who is connected, a few KiB each time. Nobody here reads what they say: a check asks.
   private static let unreadEvents: Set<String> = ["health", "presence", "tick"]
+  private static let payload = JSONOmissions.members(["payload": .whole])
   /// Of a greeting, nine tenths of it: what the Gateway can do, who else is there, and how it is.
   private static let unreadMembers = JSONOmissions.members([
     "payload": .members(["features": .whole, "snapshot": .members(["health": .whole, "presence": .whole])])
   ])
 
   init(parsing bytes: some Collection<UInt8>) throws {
-    var value = try JSONValue(parsing: bytes, omitting: .members(["payload": .whole]))
+    var value = try JSONValue(parsing: bytes, omitting: Self.payload)
     let isUnread = value["type"] == "event" && value["event"]?.stringValue.map(Self.unreadEvents.contains) ?? false
     if !isUnread { value = try JSONValue(parsing: bytes, omitting: Self.unreadMembers) }
     switch value["type"]?.stringValue {

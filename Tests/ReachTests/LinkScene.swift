@@ -94,6 +94,7 @@ final class LinkScene: Sendable {
     var configuration = Connector.Configuration(
       directory: directory + "/" + name, program: "test", connections: connections, gateways: gateways,
       proxies: proxies, spacing: 0...0, probe: probe)
+    // What failed is to be tried again while a test looks on.
     configuration.avoidFor = .milliseconds(300)
     return Running(
       try Connector(

@@ -8,8 +8,8 @@ extension JSONValue {
   }
 }
 
-/// Members that a reader has no use for: they are passed over, which takes a tenth of reading them. They are JSON all
-/// the same, but for their strings, of which only the ends are looked for.
+/// Members that a reader has no use for: they are passed over, and nothing is made of them. They are JSON all the same,
+/// but for their strings, of which only the ends are looked for.
 public indirect enum JSONOmissions: Sendable {
   /// All of it.
   case whole

@@ -75,6 +75,12 @@ extension Int64 {
 }
 
 extension Duration {
+  /// Twice this for each time, and no more than `most`: how long to wait after so many failures.
+  public func doubled(_ times: Int, most: Duration) -> Duration {
+    // 2^16 times anything that is waited for is past its maximum, and keeps the power from overflowing.
+    min(most, self * (1 << min(times, 16)))
+  }
+
   /// Whole milliseconds, rounded towards zero.
   public var milliseconds: Int64 {
     components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000

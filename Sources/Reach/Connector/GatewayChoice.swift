@@ -1,3 +1,4 @@
+import Basics
 import Link
 
 /// Which AW Gateway each of a Connector's connections goes to, as a value: to different control planes, where there are
@@ -89,9 +90,9 @@ struct GatewayChoice: Sendable {
   }
 
   mutating func failed(_ endpoint: GatewayEndpoint, at now: ContinuousClock.Instant = .now) {
-    let count = min((failures[endpoint.description]?.count ?? 0) + 1, 16)
-    let avoided = min(avoidFor * (1 << (count - 1)), Self.avoidForMax)
-    failures[endpoint.description] = Failures(count: count, avoidedUntil: now + avoided)
+    let before = failures[endpoint.description]?.count ?? 0
+    let avoided = avoidFor.doubled(before, most: Self.avoidForMax)
+    failures[endpoint.description] = Failures(count: before + 1, avoidedUntil: now + avoided)
   }
 
   mutating func registered(_ slot: Int, at endpoint: GatewayEndpoint, node: String?) {

@@ -48,6 +48,7 @@ public final class AWGateway: Service {
     var table = SessionTable()
     var sessions: [String: Session] = [:]
     var counts = LinkFigures.Counts()
+    var freed = FreedMemory()
     /// By Host and slot: what is known of the path, from one connection to the next.
     var paths: [HostID: [Int: PathWatch]] = [:]
     /// Every AW Gateway of the fleet, as Connectors are told.
@@ -275,30 +276,29 @@ public final class AWGateway: Service {
   public func run() async throws {
     await withDiscardingTaskGroup { group in
       group.addTask { await cancelWhenGracefulShutdown { await self.renewInTime() } }
-      group.addTask {
-        await cancelWhenGracefulShutdown {
-          while (try? await Task.sleep(for: LinkLimits.agesLookedAtEvery)) != nil { self.refreshAged(at: .now) }
-        }
-      }
-      group.addTask {
-        await cancelWhenGracefulShutdown {
-          while (try? await Task.sleep(for: self.configuration.pathsEvery)) != nil { self.lookAtPaths() }
-        }
-      }
-      group.addTask {
-        await cancelWhenGracefulShutdown {
-          var freed = FreedMemory()
-          while (try? await Task.sleep(for: LinkLimits.freedMemoryLookedAtEvery)) != nil {
-            if freed.isDue(handshakes: self.registrations.values.reduce(0, +)) { FreedMemory.giveBack() }
-          }
-        }
-      }
+      group.addTask { await self.again(every: LinkLimits.agesLookedAtEvery) { self.refreshAged(at: .now) } }
+      group.addTask { await self.again(every: self.configuration.pathsEvery) { self.lookAtPaths() } }
+      group.addTask { await self.again(every: LinkLimits.freedMemoryLookedAtEvery) { self.giveBackMemory() } }
       for await arrival in arrivals.cancelOnGracefulShutdown() {
         group.addTask { await self.serve(arrival) }
       }
       // The conversations say goodbye when they see the shutdown, and end when their streams have.
       try? await self.server.close()
     }
+  }
+
+  private func again(every: Duration, _ look: @escaping @Sendable () -> Void) async {
+    await cancelWhenGracefulShutdown {
+      while (try? await Task.sleep(for: every)) != nil { look() }
+    }
+  }
+
+  private func giveBackMemory() {
+    let isDue = shared.withLockedValue { shared in
+      let handshakes = shared.counts.registrations.values.reduce(0, +)
+      return shared.freed.isDue(handshakes: handshakes)
+    }
+    if isDue { FreedMemory.giveBack() }
   }
 
   /// Shows new connections a new certificate before the old one has come near its end. Links that are up stay up.

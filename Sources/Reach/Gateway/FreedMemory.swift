@@ -22,6 +22,6 @@ struct FreedMemory: Sendable {
     return true
   }
 
-  /// Looks through all that is free, which takes a tenth of a second for each GiB or so. Not on an event loop.
+  /// Looks through all that is free: not for an event loop.
   static func giveBack() { malloc_trim(0) }
 }

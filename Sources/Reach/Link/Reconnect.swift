@@ -58,7 +58,7 @@ public struct Reconnect: Sendable, Equatable {
       return .zero
     case .failure, .unreached, .alone:
       let cap = reason == .unreached ? Reconnect.unreachedCap : Reconnect.cap
-      let ceiling = min(cap, Reconnect.base * (1 << min(failures, 10)))
+      let ceiling = Reconnect.base.doubled(failures, most: cap)
       failures += 1
       return ceiling * random
     }

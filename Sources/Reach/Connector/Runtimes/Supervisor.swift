@@ -1,3 +1,5 @@
+import Basics
+
 /// When an Instance is started, stopped and started again, as a value: no clock, no process, no disk.
 ///
 /// | state | start asked | stop asked | started | launch failed | exited | back-off over | grace over |
@@ -185,8 +187,7 @@ struct Supervisor: Sendable, Equatable {
   }
 
   private mutating func retry(_ policy: RuntimePolicy) -> Action {
-    // 2^16 s is far past every sensible maximum, and keeps the power from overflowing.
-    let delay = min(policy.backoffMax, policy.backoffFirst * (1 << min(failures, 16)))
+    let delay = policy.backoffFirst.doubled(failures, most: policy.backoffMax)
     failures += 1
     state = .waiting
     return .retry(after: delay)
