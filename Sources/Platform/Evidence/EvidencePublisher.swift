@@ -34,6 +34,8 @@ public actor EvidencePublisher {
   private let clock: WallClock
   private let logger: Logger
   private let changed: @Sendable () -> Void
+  /// The run that was asked for last.
+  private var newest: Task<EvidencePublication, Never>?
   /// The right edge of what is published; nil until the folder was looked at, and after a failed run.
   private var published: TileTree?
 
@@ -83,8 +85,21 @@ public actor EvidencePublisher {
   }
 
   /// Brings the files up to the state of the database, once. Never throws: `lastRun` has the outcome.
+  ///
+  /// One run after the other: a run that waits for the database gives way on this actor, and a second one that then
+  /// waited for the folder's lock would keep the first from ever letting go of it.
   @discardableResult
   public func publish() async -> EvidencePublication {
+    let before = newest
+    let run = Task {
+      _ = await before?.value
+      return await publishOnce()
+    }
+    newest = run
+    return await run.value
+  }
+
+  private func publishOnce() async -> EvidencePublication {
     let before = lastRun
     let outcome: EvidencePublication
     do {

@@ -171,6 +171,22 @@ struct PublisherTests {
     }
   }
 
+  @Test("runs that are asked for at once follow each other, and none waits in vain for the folder")
+  func atOnce() async throws {
+    try await LogScene.with { scene in
+      let publisher = try await scene.publisher()
+      for _ in 0..<5 {
+        try await scene.append(3)
+        let problems = await withTaskGroup(of: AWError?.self) { group in
+          for _ in 0..<8 { group.addTask { await publisher.publish().problem } }
+          return await group.reduce(into: []) { problems, problem in problems += [problem].compactMap { $0 } }
+        }
+        #expect(problems.isEmpty, "\(problems)")
+      }
+      #expect(try scene.verify().size == 15)
+    }
+  }
+
   @Test("a commit wakes the publisher")
   func nudged() async throws {
     try await LogScene.with { scene in
